@@ -1,0 +1,1 @@
+"""What everything stands on: clock, entropy, configuration, errors and limits. Imports nothing of ours."""

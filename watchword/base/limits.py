@@ -1,0 +1,53 @@
+"""Every bound in one place: queues, pages, loops and bodies.
+
+Limits of the protocol are constants (they may not be configured). Limits of this server are constants here too,
+unless an operator has a reason to change one; those are in `config.py`.
+"""
+
+# The protocol. Spec: client-server-api#size-limits, server-server-api#transactions, rooms/v12
+event_bytes_max = 65_536
+identifier_bytes_max = 255
+prev_events_max = 20
+auth_events_max = 10
+transaction_pdus_max = 50
+transaction_edus_max = 100
+room_version_characters_max = 32
+canonical_integer_max = (1 << 53) - 1
+depth_max = canonical_integer_max
+
+# Bodies
+client_body_bytes_max = 1_048_576
+keys_body_bytes_max = 8_388_608
+transaction_body_bytes_max = 12_582_912
+json_depth_max = 128
+query_bytes_max = 65_536
+header_bytes_max = 65_536
+peer_response_bytes_max = 104_857_600
+
+# Pages
+messages_page_max = 1_000
+messages_page_default = 10
+sync_timeline_max = 100
+sync_timeline_default = 10
+to_device_page_max = 100
+backfill_page_max = 100
+missing_events_page_max = 20
+members_page_max = 100_000
+
+# Waiting
+sync_timeout_ms_max = 600_000
+stop_grace_ms = 5_000
+
+# Memory
+log_ring_changes_max = 16_384
+rooms_in_memory_max = 2_000
+event_cache_max = 50_000
+interned_names_max = 200_000
+
+# Database
+write_batch_transactions_max = 512
+write_queue_max = 10_000
+
+# Federation out
+destinations_active_max = 200
+peer_requests_active_max = 64

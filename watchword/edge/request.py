@@ -1,0 +1,146 @@
+"""A request as handlers see it: parsed once, typed at the door."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+from watchword.base import limits
+from watchword.base.errors import BadRequest, ProtocolError
+
+T = TypeVar("T")
+
+
+class Request:
+    """One HTTP request.
+
+    method, path: as sent; path is still percent-encoded. params: path parameters, decoded one by one.
+    headers: lower-case names; of a repeated header the last one counts. client_address: the peer's IP address, or what
+    a trusted proxy says. json: the body if the endpoint takes JSON, else {}.
+    """
+
+    __slots__ = ("_query", "_stream", "client_address", "headers", "json", "method", "params", "path", "query_string")
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query_string: str = "",
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        client_address: str = "",
+        json: Mapping[str, Any] | None = None,
+        stream: Callable[[], AsyncIterator[bytes]] | None = None,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query_string = query_string
+        self.params = params if params is not None else {}
+        self.headers = headers if headers is not None else {}
+        self.client_address = client_address
+        self.json: Mapping[str, Any] = json if json is not None else {}
+        self._stream = stream
+        self._query: dict[str, list[str]] | None = None
+
+    # Path
+
+    def param(self, name: str, parse: Callable[[str], T]) -> T:
+        """A path parameter through a parser of `protocol.ids`. Raises BadRequest M_INVALID_PARAM."""
+        return _parsed(name, self.params[name], parse)
+
+    # Query
+
+    @property
+    def query(self) -> Mapping[str, Sequence[str]]:
+        """Query parameters in order; a repeated one keeps all its values. Raises BadRequest if the bytes are not UTF-8."""
+        if self._query is None:
+            found: dict[str, list[str]] = {}
+            if self.query_string:
+                try:
+                    pairs = parse_qsl(self.query_string, keep_blank_values=True, errors="strict", max_num_fields=1_000)
+                except ValueError as error:
+                    raise BadRequest("M_INVALID_PARAM", "The query string is not valid.") from error
+                for name, value in pairs:
+                    found.setdefault(name, []).append(value)
+            self._query = found
+        return self._query
+
+    def query_one(self, name: str) -> str | None:
+        """The last value of a query parameter, or None."""
+        values = self.query.get(name)
+        return values[-1] if values else None
+
+    def query_parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
+        """A query parameter through a parser, or None if absent. Raises BadRequest M_INVALID_PARAM."""
+        value = self.query_one(name)
+        return None if value is None else _parsed(name, value, parse)
+
+    def query_int(self, name: str, default: int, *, least: int = 0, most: int = limits.canonical_integer_max) -> int:
+        """An integer, clipped to `most`. Raises BadRequest M_INVALID_PARAM if it is not one or is below `least`."""
+        value = self.query_one(name)
+        if value is None:
+            return default
+        try:
+            number = int(value)
+        except ValueError:
+            number = least - 1
+        if number < least or len(value) > 20:
+            raise BadRequest("M_INVALID_PARAM", f"{name} must be an integer of at least {least}.")
+        return min(number, most)
+
+    def query_bool(self, name: str, *, default: bool = False) -> bool:
+        """`true` or `false`. Raises BadRequest M_INVALID_PARAM."""
+        value = self.query_one(name)
+        if value is None:
+            return default
+        if value in ("true", "false"):
+            return value == "true"
+        raise BadRequest("M_INVALID_PARAM", f"{name} must be true or false.")
+
+    # Body
+
+    def field(self, name: str, kind: type[T]) -> T:
+        """A required key of the body. Raises BadRequest M_MISSING_PARAM or M_BAD_JSON."""
+        if name not in self.json:
+            raise BadRequest("M_MISSING_PARAM", f"{name} is missing.")
+        return self._checked(name, kind)
+
+    def field_or(self, name: str, kind: type[T], default: T) -> T:
+        """An optional key of the body. Raises BadRequest M_BAD_JSON if it has another type."""
+        return self._checked(name, kind) if name in self.json else default
+
+    def field_or_none(self, name: str, kind: type[T]) -> T | None:
+        """An optional key of the body; null counts as absent. Raises BadRequest M_BAD_JSON."""
+        return None if self.json.get(name) is None else self._checked(name, kind)
+
+    def field_parsed(self, name: str, parse: Callable[[str], T]) -> T:
+        """A required string key through a parser. Raises BadRequest M_MISSING_PARAM, M_BAD_JSON or M_INVALID_PARAM."""
+        return _parsed(name, self.field(name, str), parse)
+
+    def _checked(self, name: str, kind: type[T]) -> T:
+        value = self.json[name]
+        # bool is a subclass of int, but JSON's true is no number.
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise BadRequest("M_BAD_JSON", f"{name} must be {_KINDS.get(kind, kind.__name__)}.")
+        return value
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """The body in pieces, for `Body.STREAM`. Raises TooLarge when it passes the endpoint's bound."""
+        assert self._stream is not None, "this endpoint does not stream"
+        return self._stream()
+
+
+_KINDS: Mapping[type, str] = {
+    str: "a string",
+    int: "an integer",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+}
+
+
+def _parsed(name: str, value: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(value)
+    except (ProtocolError, ValueError) as error:
+        raise BadRequest("M_INVALID_PARAM", f"{name} is not valid.") from error

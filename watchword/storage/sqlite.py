@@ -1,0 +1,260 @@
+"""SQLite behind the `Database` interface: one file, WAL, synchronous=FULL, group commit.
+
+Theory of operation. There is one connection that writes. Logical transactions take turns on it, each inside a savepoint,
+on the event loop's own thread: a statement costs microseconds, a hop to another thread would cost more. When the queue
+is empty or the batch is full, the connection is handed to a worker thread for COMMIT, which waits for the disk; meanwhile
+new transactions queue. So many logical transactions share one fsync, and the loop never waits for the disk. After the
+COMMIT every member of the batch is told that it is durable, or, if it failed, that it is not; then the next batch begins.
+
+Readers use connections of their own and see only what is committed. A reader never blocks the writer, nor it them.
+
+Deliberately absent: more than one process writing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+import apsw
+
+from watchword.base import limits
+from watchword.base.errors import StorageError
+from watchword.storage.database import ReadTx, Row, Tx, Value
+
+_READERS_IDLE_MAX = 8
+_STATEMENT_CACHE = 256
+
+
+class SqliteDatabase:
+    """A database in one file (and its `-wal` and `-shm` neighbours)."""
+
+    def __init__(self, path: Path, *, cache_kibibytes: int = 8_192, mmap_bytes: int = 268_435_456) -> None:
+        self._path = str(path)
+        self._cache_kibibytes = cache_kibibytes
+        self._mmap_bytes = mmap_bytes
+        self._writer = self._open()
+        self._readers: list[apsw.Connection] = []
+        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._pen_taken = False
+        self._in_batch = False
+        self._batch: list[SqliteTx] = []
+        self._committing: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def _open(self) -> apsw.Connection:
+        connection = apsw.Connection(self._path, statementcachesize=_STATEMENT_CACHE)
+        connection.set_busy_timeout(10_000)
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = OFF",
+            f"cache_size = -{self._cache_kibibytes}",
+            f"mmap_size = {self._mmap_bytes}",
+            "temp_store = MEMORY",
+            "wal_autocheckpoint = 2000",
+            "journal_size_limit = 67108864",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadTx]:
+        if self._closed:
+            raise StorageError("the database is closed")
+        connection = self._readers.pop() if self._readers else self._open()
+        try:
+            connection.execute("BEGIN")
+            yield SqliteReadTx(connection)
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if len(self._readers) < _READERS_IDLE_MAX and not self._closed:
+                self._readers.append(connection)
+            else:
+                connection.close()
+
+    @asynccontextmanager
+    async def write(self, *, wait: bool = True) -> AsyncIterator[Tx]:
+        await self._take_pen()
+        tx = SqliteTx(self._writer)
+        try:
+            self._begin()
+            yield tx
+            self._writer.execute("RELEASE tx")
+        except BaseException as error:
+            tx.abandon()
+            self._undo()
+            if isinstance(error, apsw.Error):
+                raise StorageError(f"a transaction failed: {type(error).__name__}") from error
+            raise
+        else:
+            self._batch.append(tx)
+        finally:
+            self._pass_pen()
+        if wait:
+            await tx.durable()
+
+    def _begin(self) -> None:
+        if not self._in_batch:
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._in_batch = True
+        self._writer.execute("SAVEPOINT tx")
+
+    def _undo(self) -> None:
+        try:
+            self._writer.execute("ROLLBACK TO tx")
+            self._writer.execute("RELEASE tx")
+        except apsw.Error:
+            # The engine gave up the whole batch (a full disk, say); COMMIT will tell every member.
+            return
+
+    async def _take_pen(self) -> None:
+        if self._closed:
+            raise StorageError("the database is closed")
+        if not self._pen_taken:
+            self._pen_taken = True
+            return
+        if len(self._waiting) >= limits.write_queue_max:
+            raise StorageError("too many transactions are waiting")
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._pass_pen()
+            raise
+
+    def _pass_pen(self) -> None:
+        """Give the connection to the next writer, or to the disk when nobody waits or the batch is full."""
+        if len(self._batch) < limits.write_batch_transactions_max and self._give_to_next():
+            return
+        if self._in_batch:
+            self._committing = asyncio.get_running_loop().create_task(self._commit())
+        elif not self._give_to_next():
+            self._pen_taken = False
+
+    def _give_to_next(self) -> bool:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return True
+        return False
+
+    async def _commit(self) -> None:
+        batch, self._batch = self._batch, []
+        failure: Exception | None = None
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._disk, self._writer.execute, "COMMIT")
+        except apsw.Error as error:
+            failure = error
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        self._in_batch = False
+        for tx in batch:
+            tx.finish(failure)
+        self._committing = None
+        if not self._give_to_next():
+            self._pen_taken = False
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_exception(StorageError("the database is closed"))
+        self._waiting.clear()
+        while self._committing is not None:
+            await asyncio.shield(self._committing)
+        self._disk.shutdown(wait=True)
+        for connection in self._readers:
+            connection.close()
+        self._readers.clear()
+        self._writer.close()
+
+
+class SqliteReadTx:
+    """A read transaction. The methods never suspend; they are `async` for the engines that must."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    async def fetch_one(self, sql: str, *parameters: Value) -> Row | None:
+        return cast("Row | None", self._connection.execute(sql, parameters).fetchone())
+
+    async def fetch_all(self, sql: str, *parameters: Value) -> Sequence[Row]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+
+class SqliteTx(SqliteReadTx):
+    """A write transaction inside the current batch."""
+
+    __slots__ = ("_done", "_failure", "_on_commit", "_on_failure", "_open", "_waiter")
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        super().__init__(connection)
+        self._open = True
+        self._done = False
+        self._failure: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._on_commit: list[Callable[[], None]] = []
+        self._on_failure: list[Callable[[], None]] = []
+
+    async def execute(self, sql: str, *parameters: Value) -> int:
+        self._connection.execute(sql, parameters)
+        return self._connection.changes()
+
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        self._connection.executemany(sql, rows)
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        self._on_commit.append(action)
+
+    def after_failure(self, action: Callable[[], None]) -> None:
+        self._on_failure.append(action)
+
+    def durable(self) -> Awaitable[None]:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self._done:
+            if self._waiter is None:
+                self._waiter = waiter
+            return asyncio.shield(self._waiter)
+        if self._failure is not None:
+            waiter.set_exception(_lost(self._failure))
+        else:
+            waiter.set_result(None)
+        return waiter
+
+    def abandon(self) -> None:
+        """The block failed; nothing of it will ever be durable."""
+        self._done = True
+        self._failure = StorageError("the transaction was abandoned")
+        for action in self._on_failure:
+            action()
+
+    def finish(self, failure: Exception | None) -> None:
+        """The batch's COMMIT ended: tell whoever waits."""
+        self._done = True
+        self._failure = failure
+        for action in self._on_commit if failure is None else self._on_failure:
+            action()
+        if self._waiter is not None and not self._waiter.done():
+            if failure is None:
+                self._waiter.set_result(None)
+            else:
+                self._waiter.set_exception(_lost(failure))
+
+
+def _lost(failure: Exception) -> StorageError:
+    error = StorageError(f"a commit failed: {type(failure).__name__}")
+    error.__cause__ = failure
+    return error
