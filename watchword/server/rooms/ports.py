@@ -1,0 +1,137 @@
+"""What `rooms` needs others to fit: other servers, and the checking of signatures. `federation` fits both.
+
+Every method of `RemoteServers` that waits for another server raises PeerError when that server cannot be reached, is
+being left alone for a while (back-off), refuses, or answers out of shape. What comes back has its envelope checked and
+nothing else: events are decoded JSON objects (`canonical_json.decode`, not strict: a number that canonical JSON forbids
+is still in them), unverified, and may be anything that the other server wished. Checking them is `rooms`' work.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, UserId
+from watchword.protocol.room_versions import RoomVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What another server proposes as our member event. Never signed as it is: rebuild it from what we asked for.
+
+    room_version: "1" if the other server did not say.
+    """
+
+    event: dict[str, Any]
+    room_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendJoinAnswer:
+    """What the resident server answered to our join.
+
+    event: the join as the resident signed it, None if it did not say.
+    state: the state before the join; without most member events if members_omitted.
+    servers_in_room: the servers joined before us; None unless the resident said.
+    """
+
+    event: dict[str, Any] | None
+    state: list[dict[str, Any]]
+    auth_chain: list[dict[str, Any]]
+    servers_in_room: list[ServerName] | None
+    members_omitted: bool
+
+
+class RemoteServers(Protocol):
+    """Rooms on other servers. Fitted by `federation.client.FederationClient`. Spec: server-server-api"""
+
+    async def make_join(self, server: ServerName, room_id: RoomId, user_id: UserId, versions: Sequence[str]) -> Template:
+        """A template of a join. PeerError carries errcode M_INCOMPATIBLE_ROOM_VERSION, M_UNABLE_TO_AUTHORISE_JOIN, …"""
+        ...
+
+    async def make_leave(self, server: ServerName, room_id: RoomId, user_id: UserId) -> Template:
+        """A template of a leave: of a room, an invite or a knock."""
+        ...
+
+    async def make_knock(self, server: ServerName, room_id: RoomId, user_id: UserId, versions: Sequence[str]) -> Template:
+        """A template of a knock."""
+        ...
+
+    async def send_join(
+        self, server: ServerName, room_id: RoomId, event_id: EventId, event: Mapping[str, Any]
+    ) -> SendJoinAnswer:
+        """Hand over our signed join; the answer may be large."""
+        ...
+
+    async def send_leave(self, server: ServerName, room_id: RoomId, event_id: EventId, event: Mapping[str, Any]) -> None:
+        """Hand over our signed leave."""
+        ...
+
+    async def send_knock(
+        self, server: ServerName, room_id: RoomId, event_id: EventId, event: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Hand over our signed knock; gives `knock_room_state`."""
+        ...
+
+    async def invite(
+        self,
+        server: ServerName,
+        room_id: RoomId,
+        event_id: EventId,
+        event: Mapping[str, Any],
+        room_version: str,
+        invite_room_state: Sequence[Mapping[str, Any]],
+    ) -> dict[str, Any]:
+        """Ask the invited user's server to sign an invite; gives the event as that server signed it."""
+        ...
+
+    async def backfill(
+        self, server: ServerName, room_id: RoomId, from_event_ids: Sequence[EventId], limit: int
+    ) -> list[dict[str, Any]]:
+        """Up to limit events at and before the given ones."""
+        ...
+
+    async def get_missing_events(
+        self,
+        server: ServerName,
+        room_id: RoomId,
+        earliest: Sequence[EventId],
+        latest: Sequence[EventId],
+        limit: int,
+        min_depth: int,
+    ) -> list[dict[str, Any]]:
+        """Events between latest (exclusive) and earliest (exclusive)."""
+        ...
+
+    async def state_ids(self, server: ServerName, room_id: RoomId, event_id: EventId) -> tuple[list[EventId], list[EventId]]:
+        """IDs of the state before an event, and of the auth chain of that state."""
+        ...
+
+    async def state(
+        self, server: ServerName, room_id: RoomId, event_id: EventId
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The state before an event, and the auth chain of that state."""
+        ...
+
+    async def event(self, server: ServerName, event_id: EventId) -> dict[str, Any]:
+        """One event."""
+        ...
+
+    async def event_auth(self, server: ServerName, room_id: RoomId, event_id: EventId) -> list[dict[str, Any]]:
+        """The whole auth chain of an event."""
+        ...
+
+    async def query_directory(self, server: ServerName, alias: RoomAlias) -> tuple[RoomId, list[ServerName]]:
+        """Which room an alias of that server names, and servers that are in it. PeerError with status 404: none."""
+        ...
+
+
+class EventSignatures(Protocol):
+    """Checks signatures of events, fetching keys as needed. Fitted by `federation.keys.KeyRing`."""
+
+    async def check_events(self, raws: Sequence[Mapping[str, Any]], version: RoomVersion) -> list[str | None]:
+        """One answer per event, in order: None if every required signature is valid, else the reason, for the log.
+
+        Never raises for what is inside an event. Required signers: `protocol.signatures.required_signers`.
+        Spec: server-server-api#validating-hashes-and-signatures-on-received-events
+        """
+        ...
