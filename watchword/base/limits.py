@@ -51,3 +51,30 @@ write_queue_max = 10_000
 # Federation out
 destinations_active_max = 200
 peer_requests_active_max = 64
+
+# The door
+rate_buckets_max = 100_000
+requests_active_max = 20_000
+connections_max = 20_000
+header_timeout_ms = 20_000
+body_bytes_per_second_min = 1_024
+body_discarded_bytes_max = 16_777_216
+tls_handshake_timeout_ms = 10_000
+keep_alive_timeout_ms = 75_000
+listen_backlog = 2_048
+
+# Federation: discovery, keys, transactions
+well_known_bytes_max = 51_200
+well_known_redirects_max = 5
+servers_resolved_max = 10_000
+server_keys_cached_max = 20_000
+key_answer_bytes_max = 131_072
+keys_per_server_max = 64
+key_fetches_active_max = 32
+key_query_servers_max = 100
+transactions_remembered_max = 2_000
+transactions_waiting_max = 8
+destination_pending_max = 10_000
+destination_failing_pending_max = 150
+peer_small_answer_bytes_max = 2_097_152
+peer_events_answer_bytes_max = 20_971_520
