@@ -60,9 +60,13 @@ class Endpoint:
     """One operation.
 
     path: the full path with parameters in braces, percent-decoded one by one after splitting: `/_matrix/…/{roomId}`.
-        A path under `/_matrix/client/v3/` also answers under `/_matrix/client/r0/`.
+        A path under `/_matrix/client/v3/` also answers under `/_matrix/client/r0/`, one under `/_matrix/media/v3/`
+        also under `r0` and `v1`. A parameter never matches nothing: where the last one may be empty, register the
+        path with the trailing slash too. A last `{name*}` takes the rest of the path.
     handler: `async (request, requester, service) -> Reply`; service is whatever `Router.mount` was given.
     spec: page and anchor of the section that rules, e.g. `client-server-api#post_matrixclientv3roomsroomidinvite`.
+    waits: a long-poll that changes nothing: the handler is cancelled when the client goes away. GET always is; other
+        methods run to their end unless they say so here.
     """
 
     method: str
@@ -74,3 +78,4 @@ class Endpoint:
     body: Body = Body.NONE
     body_bytes_max: int = limits.client_body_bytes_max
     guests: bool = False
+    waits: bool = False

@@ -15,10 +15,23 @@ class Request:
 
     method, path: as sent; path is still percent-encoded. params: path parameters, decoded one by one.
     headers: lower-case names; of a repeated header the last one counts. client_address: the peer's IP address, or what
-    a trusted proxy says. json: the body if the endpoint takes JSON, else {}.
+    a trusted proxy says. json: the body if the endpoint takes JSON, else {}. raw_body: the bytes that json was made
+    from. raw_headers: every header as sent, in order, for the rare one that may be repeated.
     """
 
-    __slots__ = ("_query", "_stream", "client_address", "headers", "json", "method", "params", "path", "query_string")
+    __slots__ = (
+        "_query",
+        "_stream",
+        "client_address",
+        "headers",
+        "json",
+        "method",
+        "params",
+        "path",
+        "query_string",
+        "raw_body",
+        "raw_headers",
+    )
 
     def __init__(
         self,
@@ -39,8 +52,23 @@ class Request:
         self.headers = headers if headers is not None else {}
         self.client_address = client_address
         self.json: Mapping[str, Any] = json if json is not None else {}
+        self.raw_body = b""
+        self.raw_headers: Sequence[tuple[bytes, bytes]] = ()
         self._stream = stream
         self._query: dict[str, list[str]] | None = None
+
+    # Head
+
+    def header_values(self, name: str) -> Sequence[str]:
+        """Every value of a repeated header, in order; name is lower-case."""
+        wanted = name.encode()
+        found = tuple(value.decode("latin-1") for key, value in self.raw_headers if key == wanted)
+        return found or ((self.headers[name],) if name in self.headers else ())
+
+    @property
+    def target(self) -> str:
+        """The path and the query as sent: what a server's signature covers. Spec: server-server-api#request-authentication"""
+        return f"{self.path}?{self.query_string}" if self.query_string else self.path
 
     # Path
 
