@@ -136,3 +136,6 @@ device_list_changes_per_user_max = 32
 remote_lists_active_max = 8
 key_counts_cached_max = 50_000
 backup_sessions_per_user_max = 1_000_000
+
+# Third-party invites: keys and signatures tried
+third_party_invite_keys_max = 16
