@@ -139,3 +139,9 @@ backup_sessions_per_user_max = 1_000_000
 
 # Third-party invites: keys and signatures tried
 third_party_invite_keys_max = 16
+
+# The way out
+dns_timeout_ms = 10_000
+egress_connections_max = 1_000
+egress_connect_timeout_ms = 10_000
+egress_keep_alive_ms = 60_000
