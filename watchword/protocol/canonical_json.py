@@ -57,7 +57,7 @@ def decode(data: bytes | str, strict: bool = True) -> Any:
             _refuse_negative_zero(data)
     except (ValueError, TypeError, RecursionError) as error:  # msgspec's and orjson's errors are ValueErrors or TypeErrors
         raise RemoteProtocolError("This is not canonical JSON.") from error
-    _refuse_depth(data, value)
+    check_depth(data, value)
     return value
 
 
@@ -109,14 +109,11 @@ def _refuse_minus_zero(text: str) -> int:
     return 0
 
 
-def _refuse_depth(data: bytes | str, value: Any) -> None:
+def check_depth(data: bytes | str, value: Any) -> None:
+    """Raise RemoteProtocolError if `value`, encoded as `data`, nests more than `limits.json_depth_max` lists and objects."""
     brackets = data.count(b"{") + data.count(b"[") if isinstance(data, bytes) else data.count("{") + data.count("[")
-    if brackets > limits.json_depth_max:
-        refuse_deep(value)
-
-
-def refuse_deep(value: Any) -> None:
-    """Raise RemoteProtocolError if lists and objects are nested more than `limits.json_depth_max` deep."""
+    if brackets <= limits.json_depth_max:
+        return
     level = [value]
     for _ in range(limits.json_depth_max + 1):
         level = [

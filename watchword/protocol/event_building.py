@@ -16,14 +16,14 @@ import msgspec
 from watchword.base import limits
 from watchword.base.errors import LocalProtocolError
 from watchword.protocol import canonical_json, event_types, unpadded_base64
-from watchword.protocol.events import EventTooLarge, Pdu, event_id_from_hash, redacts_of
+from watchword.protocol.events import EventTooLarge, Pdu, check_whole, event_id_from_hash, redacts_of
 from watchword.protocol.ids import EventId, RoomId, ServerName, UserId, is_identifier_short, room_id_of_create
 from watchword.protocol.redaction import redact
 from watchword.protocol.room_versions import RoomVersion
 from watchword.protocol.signatures import SigningKey
 
 
-class NewEvent(msgspec.Struct, frozen=True, gc=False):
+class EventDraft(msgspec.Struct, frozen=True, gc=False):
     """What an event says before it is hashed and signed.
 
     room_id: None only for the create event of room version 12.
@@ -53,35 +53,37 @@ class BuiltEvent(NamedTuple):
     encoded: bytes
 
 
-def build_event(new: NewEvent, version: RoomVersion, server_name: ServerName, key: SigningKey) -> BuiltEvent:
+def build_event(draft: EventDraft, version: RoomVersion, server_name: ServerName, key: SigningKey) -> BuiltEvent:
     """Hash, name and sign an event.
 
     Raises EventTooLarge, RemoteProtocolError (content that has no canonical JSON in this room version, as a client may
     send it) or LocalProtocolError (fields that only we can get wrong).
     """
     strict = version.strict_canonical_json
-    canonical_json.encode(new.content, strict)  # the rest is ours, so that this alone must be checked
-    json = _fields(new, version)
+    _check_names(draft)
+    _check_form(draft, version)
+    canonical_json.encode(draft.content, strict)  # the rest is ours, so that this alone must be checked
+    json = _fields(draft, version)
     hashed = _encode(json, strict)
     json["hashes"] = {"sha256": unpadded_base64.encode(hashlib.sha256(hashed).digest())}
     signed = _encode(redact(json, version), strict)
     json["signatures"] = {server_name: {key.key_id: key.sign(signed)}}
     encoded = _encode(json, strict)
-    _check_sizes(new, encoded)
-    event_id = new.event_id or event_id_from_hash(hashlib.sha256(signed).digest(), version)
+    check_whole(encoded, json)
+    event_id = draft.event_id or event_id_from_hash(hashlib.sha256(signed).digest(), version)
     pdu = Pdu(
         event_id,
-        room_id_of_create(event_id) if new.room_id is None else new.room_id,
-        new.sender,
-        new.type,
-        new.state_key,
+        room_id_of_create(event_id) if draft.room_id is None else draft.room_id,
+        draft.sender,
+        draft.type,
+        draft.state_key,
         json["content"],
-        new.origin_server_ts,
-        new.depth,
-        new.prev_events,
-        new.auth_events,
+        draft.origin_server_ts,
+        draft.depth,
+        draft.prev_events,
+        draft.auth_events,
         json,
-        redacts_of(new.type, json, version),
+        redacts_of(draft.type, json, version),
     )
     return BuiltEvent(pdu, encoded)
 
@@ -90,30 +92,29 @@ def _encode(json: Mapping[str, Any], strict: bool) -> bytes:
     return canonical_json.encode_checked(json) if strict else canonical_json.encode(json, strict=False)
 
 
-def _fields(new: NewEvent, version: RoomVersion) -> dict[str, Any]:
+def _fields(draft: EventDraft, version: RoomVersion) -> dict[str, Any]:
     json: dict[str, Any] = {
-        "auth_events": new.auth_events,
-        "content": new.content,
-        "depth": new.depth,
-        "origin_server_ts": new.origin_server_ts,
-        "prev_events": new.prev_events,
-        "sender": new.sender,
-        "type": new.type,
+        "auth_events": draft.auth_events,
+        "content": draft.content,
+        "depth": draft.depth,
+        "origin_server_ts": draft.origin_server_ts,
+        "prev_events": draft.prev_events,
+        "sender": draft.sender,
+        "type": draft.type,
     }
-    if new.room_id is not None:
-        json["room_id"] = new.room_id
-    if new.state_key is not None:
-        json["state_key"] = new.state_key
-    if new.redacts is not None:
+    if draft.room_id is not None:
+        json["room_id"] = draft.room_id
+    if draft.state_key is not None:
+        json["state_key"] = draft.state_key
+    if draft.redacts is not None:
         if version.redacts_in_content:
-            json["content"] = {**new.content, "redacts": new.redacts}
+            json["content"] = {**draft.content, "redacts": draft.redacts}
         else:
-            json["redacts"] = new.redacts
-    _check_form(new, version)
+            json["redacts"] = draft.redacts
     if version.event_ids_in_events:
-        json["event_id"] = new.event_id
-        json["auth_events"] = _pairs(new.auth_events, new.reference_hashes)
-        json["prev_events"] = _pairs(new.prev_events, new.reference_hashes)
+        json["event_id"] = draft.event_id
+        json["auth_events"] = _pairs(draft.auth_events, draft.reference_hashes)
+        json["prev_events"] = _pairs(draft.prev_events, draft.reference_hashes)
     return json
 
 
@@ -124,19 +125,17 @@ def _pairs(event_ids: Sequence[EventId], hashes: Mapping[EventId, bytes]) -> lis
     return [(event_id, {"sha256": unpadded_base64.encode(hashes[event_id])}) for event_id in event_ids]
 
 
-def _check_form(new: NewEvent, version: RoomVersion) -> None:
-    if len(new.prev_events) > limits.prev_events_max or len(new.auth_events) > limits.auth_events_max:
+def _check_form(draft: EventDraft, version: RoomVersion) -> None:
+    if len(draft.prev_events) > limits.prev_events_max or len(draft.auth_events) > limits.auth_events_max:
         raise LocalProtocolError("The event has too many prev_events or auth_events.")
-    if not 0 <= new.depth <= limits.depth_max:
+    if not 0 <= draft.depth <= limits.depth_max:
         raise LocalProtocolError("The depth is out of range.")
-    if (new.event_id is not None) is not version.event_ids_in_events:
+    if (draft.event_id is not None) is not version.event_ids_in_events:
         raise LocalProtocolError("An event carries its ID in room versions 1 and 2, and in no other.")
-    if (new.room_id is None) is not (version.room_id_is_create_hash and new.type == event_types.CREATE):
+    if (draft.room_id is None) is not (version.room_id_is_create_hash and draft.type == event_types.CREATE):
         raise LocalProtocolError("An event has a room ID unless it makes one.")
 
 
-def _check_sizes(new: NewEvent, encoded: bytes) -> None:
-    if len(encoded) > limits.event_bytes_max:
-        raise EventTooLarge(f"The event is larger than {limits.event_bytes_max} bytes.")
-    if not is_identifier_short(new.type) or not is_identifier_short(new.state_key or ""):
+def _check_names(draft: EventDraft) -> None:
+    if not is_identifier_short(draft.type) or not is_identifier_short(draft.state_key or ""):
         raise EventTooLarge(f"`type` or `state_key` is longer than {limits.identifier_bytes_max} bytes.")

@@ -103,7 +103,7 @@ def parse_pdu(raw: Any, version: RoomVersion, *, references_bounded: bool = True
     if type(_field(json, "hashes", dict).get("sha256")) is not str:
         raise RemoteProtocolError("`hashes.sha256` is not a string.")
     _check_signatures(json)
-    _check_whole(canonical_json.encode(json, version.strict_canonical_json), json)
+    check_whole(canonical_json.encode(json, version.strict_canonical_json), json)
     event_id = event_id_of(json, version)
     return Pdu(
         event_id,
@@ -181,12 +181,14 @@ def redacts_of(event_type: str, json: Mapping[str, Any], version: RoomVersion) -
     return EventId(target) if isinstance(target, str) else None
 
 
-def _check_whole(encoded: bytes, json: Mapping[str, Any]) -> None:
-    """Raise EventTooLarge or RemoteProtocolError if the event, signed and encoded, is too large or nested too deeply."""
+def check_whole(encoded: bytes, json: Mapping[str, Any]) -> None:
+    """Raise EventTooLarge or RemoteProtocolError if the event, signed and encoded, is too large or nested too deeply.
+
+    Spec: client-server-api#size-limits
+    """
     if len(encoded) > limits.event_bytes_max:
         raise EventTooLarge(f"The event is larger than {limits.event_bytes_max} bytes.")
-    if encoded.count(b"{") + encoded.count(b"[") > limits.json_depth_max:
-        canonical_json.refuse_deep(json)
+    canonical_json.check_depth(encoded, json)
 
 
 def _field(json: Mapping[str, Any], name: str, kind: type[T]) -> T:
