@@ -1,0 +1,106 @@
+"""Leaves servers alone that do not answer: one state per server, shared by every outgoing call, kept in its row.
+
+The wait doubles with each failure, with some chance in it, so that many servers that were cut off together do not
+return together. A request from a server shows that it is alive and ends its wait.
+"""
+
+from dataclasses import dataclass, replace
+
+from watchword.base import limits
+from watchword.base.clock import Clock
+from watchword.base.entropy import Entropy
+from watchword.base.errors import PeerError
+from watchword.protocol.ids import ServerName
+from watchword.server.federation import tables
+from watchword.server.federation.settings import FederationSettings
+from watchword.server.federation.tables import DestinationRow
+from watchword.storage import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One outgoing call, so that several that fail together count as one failure."""
+
+    server_name: ServerName
+    failures: int
+
+
+class Backoff:
+    """Who answers and who does not. Call `start` before anything else."""
+
+    def __init__(self, database: Database, settings: FederationSettings, clock: Clock, entropy: Entropy) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._entropy = entropy
+        self._failing: dict[ServerName, DestinationRow] = {}
+
+    async def start(self) -> None:
+        """Read who did not answer before the last stop."""
+        async with self._database.read() as tx:
+            rows = await tables.destinations(tx, limits.servers_resolved_max)
+        self._failing = {row.server_name: row for row in rows if row.failures}
+
+    def failures(self, server_name: ServerName) -> int:
+        """How many times in a row the server did not answer."""
+        row = self._failing.get(server_name)
+        return 0 if row is None else row.failures
+
+    def failing_since_ts(self, server_name: ServerName) -> int | None:
+        """Since when; None if it answers."""
+        row = self._failing.get(server_name)
+        return None if row is None else row.failing_since_ts
+
+    def wait_ms(self, server_name: ServerName) -> int:
+        """How long the server is still to be left alone; 0: it may be asked."""
+        row = self._failing.get(server_name)
+        return 0 if row is None else max(0, row.retry_after_ts - self._clock.now_ms())
+
+    def begin(self, server_name: ServerName, *, patient: bool = True) -> Attempt:
+        """Note the begin of a call. Raises PeerError if the server is to be left alone, unless patient is false."""
+        wait_ms = self.wait_ms(server_name)
+        if wait_ms and patient:
+            raise PeerError(server_name, "it did not answer lately and is left alone", retry_after_ms=wait_ms)
+        return Attempt(server_name, self.failures(server_name))
+
+    async def succeeded(self, server_name: ServerName) -> None:
+        """The server answered."""
+        row = self._failing.pop(server_name, None)
+        if row is not None:
+            now = self._clock.now_ms()
+            await self._save(DestinationRow(server_name, last_success_ts=now))
+
+    async def failed(self, attempt: Attempt, *, wait_ms: int | None = None) -> None:
+        """The server did not answer, or asked for a pause of wait_ms."""
+        name = attempt.server_name
+        row = self._failing.get(name) or DestinationRow(name)
+        if row.failures > attempt.failures:
+            return
+        now = self._clock.now_ms()
+        wait = max(self._wait_after(row.failures + 1), min(wait_ms or 0, self._settings.backoff_most_ms))
+        row = replace(
+            row,
+            failures=row.failures + 1,
+            failing_since_ts=row.failing_since_ts or now,
+            retry_after_ts=now + wait,
+        )
+        if name not in self._failing and len(self._failing) >= limits.servers_resolved_max:
+            del self._failing[next(iter(self._failing))]
+        self._failing[name] = row
+        await self._save(row)
+
+    def heard_from(self, server_name: ServerName) -> bool:
+        """A request of this server was proved: it may be tried at once. True if it was being left alone."""
+        row = self._failing.get(server_name)
+        if row is None or row.retry_after_ts <= self._clock.now_ms():
+            return False
+        self._failing[server_name] = replace(row, retry_after_ts=self._clock.now_ms())
+        return True
+
+    def _wait_after(self, failures: int) -> int:
+        doubled = self._settings.backoff_first_ms << min(failures - 1, 24)
+        return int(min(doubled, self._settings.backoff_most_ms) * (0.75 + 0.5 * self._entropy.fraction()))
+
+    async def _save(self, row: DestinationRow) -> None:
+        async with self._database.write() as tx:
+            await tables.save_reachability(tx, row)
