@@ -27,6 +27,7 @@ from watchword.storage.database import ReadTx, Row, Tx, Value
 
 _READERS_IDLE_MAX = 8
 _STATEMENT_CACHE = 256
+_LINGER_TURNS = 3
 
 
 class SqliteDatabase:
@@ -131,13 +132,29 @@ class SqliteDatabase:
             raise
 
     def _pass_pen(self) -> None:
-        """Give the connection to the next writer, or to the disk when nobody waits or the batch is full."""
-        if len(self._batch) < limits.write_batch_transactions_max and self._give_to_next():
-            return
-        if self._in_batch:
-            self._committing = asyncio.get_running_loop().create_task(self._commit())
+        """Give the connection to the next writer, or to the disk when nobody wants it or the batch is full."""
+        if len(self._batch) >= limits.write_batch_transactions_max:
+            self._start_commit()
         elif not self._give_to_next():
             self._pen_taken = False
+            if self._in_batch:
+                self._linger(_LINGER_TURNS)
+
+    def _linger(self, turns: int) -> None:
+        """Commit after a few turns of the loop, unless somebody takes the pen meanwhile.
+
+        Whoever waited for a room's lock until the last transaction ended gets into the same batch.
+        """
+        if self._pen_taken or not self._in_batch:
+            return
+        if turns == 0:
+            self._pen_taken = True
+            self._start_commit()
+        else:
+            asyncio.get_running_loop().call_soon(self._linger, turns - 1)
+
+    def _start_commit(self) -> None:
+        self._committing = asyncio.get_running_loop().create_task(self._commit())
 
     def _give_to_next(self) -> bool:
         while self._waiting:
@@ -171,8 +188,14 @@ class SqliteDatabase:
             if not turn.done():
                 turn.set_exception(StorageError("the database is closed"))
         self._waiting.clear()
-        while self._committing is not None:
-            await asyncio.shield(self._committing)
+        while self._committing is not None or self._in_batch:
+            if self._committing is None and not self._pen_taken:
+                self._pen_taken = True
+                self._start_commit()
+            if self._committing is not None:
+                await asyncio.shield(self._committing)
+            else:
+                await asyncio.sleep(0)  # noqa: TID251 (another transaction holds the pen and will pass it)
         self._disk.shutdown(wait=True)
         for connection in self._readers:
             connection.close()

@@ -1,0 +1,1 @@
+"""Media: upload, download and thumbnails, streamed. Spec: client-server-api#content-repository"""

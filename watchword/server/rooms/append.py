@@ -1,0 +1,250 @@
+"""Appending one event to a room: the rows, the line of state, the Change, and the room in memory, in one transaction.
+
+The caller holds the room's lock and an open transaction. What the event does to the room's state was worked out before
+(`forks` for events that do not simply follow); here it is written down.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from watchword.protocol import event_types
+from watchword.protocol.auth_rules import may_redact
+from watchword.protocol.canonical_json import encode
+from watchword.protocol.events import Pdu, StateKey
+from watchword.protocol.ids import EventId, ServerName, UserId, domain_of
+from watchword.protocol.redaction import redact
+from watchword.protocol.relations import relation_of
+from watchword.server.changes import Change, EventAppended, StateChanged
+from watchword.server.rooms import member_tables, tables
+from watchword.server.rooms.history import difference
+from watchword.server.rooms.memberships import Memberships
+from watchword.server.rooms.room import Room
+from watchword.server.rooms.stored import EventStore, StoredEvent
+from watchword.server.rooms.tables import MembershipRow, NewEvent
+from watchword.storage import Log, Position, Tx
+from watchword.storage.names import Names
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """What an event does that does not simply follow the room's end.
+
+    before: the state before it. after: the room's resolved current state once it is there (the present one for an event
+    that is not shown). extremities: the room's extremities then, with the state after each in `forks` if there are several.
+    """
+
+    before: Mapping[StateKey, EventId]
+    after: Mapping[StateKey, EventId]
+    extremities: Mapping[EventId, int]
+    forks: Mapping[EventId, Mapping[StateKey, EventId]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPdu:
+    """An event to append. fork: None if it cites all of the room's extremities and nothing else."""
+
+    pdu: Pdu
+    json: bytes
+    flags: int = 0
+    fork: Fork | None = None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it enters the timeline."""
+        return not self.flags & (tables.REJECTED | tables.SOFT_FAILED)
+
+
+class Appender:
+    """Writes events."""
+
+    def __init__(
+        self,
+        log: Log[Change],
+        names: Names,
+        events: EventStore,
+        memberships: Memberships,
+        server_name: ServerName,
+    ) -> None:
+        self._log = log
+        self._names = names
+        self._events = events
+        self._memberships = memberships
+        self._server_name = server_name
+
+    async def append(self, tx: Tx, room: Room, event: NewPdu) -> StoredEvent:
+        """Write the event; change the room in memory."""
+        if not event.is_shown:
+            return await self._keep_aside(tx, room, event)
+        position = await self._log.append(tx, self._change_of(event.pdu))
+        fork = event.fork
+        before = room.state if fork is None else fork.before
+        stored = await self._insert(tx, room, event, tables.ordering_of(position), before)
+        if fork is not None:
+            overlay = difference(room.state, fork.before)
+            if overlay:
+                await tables.insert_overlay(tx, stored.nid, position - 1, overlay)
+        await self._move_state(tx, room, stored, fork, position)
+        if fork is None:
+            room.extremities = {event.pdu.event_id: event.pdu.depth}
+            room.forks = {}
+        else:
+            room.extremities = dict(fork.extremities)
+            room.forks = dict(fork.forks)
+        await tables.save_extremities(tx, room.room_nid, room.extremities)
+        room.last_position = position
+        await self._relate(tx, room, stored)
+        await self._redact(tx, room, stored)
+        self._events.remember(stored)
+        tx.after_failure(partial(self._events.forget, (stored.event_id,)))
+        return stored
+
+    async def append_outlier(self, tx: Tx, room: Room, pdu: Pdu, json: bytes, flags: int = 0) -> int:
+        """Keep an event of which we do not know the state before it: part of an auth chain, or of the state at a join."""
+        new = NewEvent(pdu.event_id, None, pdu.depth, flags | tables.OUTLIER, json)
+        nid = await tables.insert_event(tx, room.room_nid, new)
+        await self._insert_edges(tx, nid, pdu)
+        return nid
+
+    async def adopt_state(self, tx: Tx, room: Room, state: Mapping[StateKey, EventId], pdus: Mapping[EventId, Pdu]) -> Position:
+        """Make this the room's current state without a timeline event: what a resident server gave us when we joined."""
+        changes = difference(room.state, state)
+        position = await self._log.append(tx, StateChanged(room.room_id, []))
+        await self._write_line(tx, room, changes, position, pdus)
+        room.last_position = position
+        return position
+
+    def _change_of(self, pdu: Pdu) -> EventAppended:
+        membership = pdu.content.get("membership") if pdu.type == event_types.MEMBER else None
+        return EventAppended(
+            pdu.room_id,
+            pdu.event_id,
+            pdu.type,
+            pdu.state_key,
+            pdu.sender,
+            domain_of(pdu.sender) == self._server_name,
+            membership if isinstance(membership, str) else None,
+        )
+
+    async def _keep_aside(self, tx: Tx, room: Room, event: NewPdu) -> StoredEvent:
+        """Store a rejected or soft-failed event: later events may cite it, nobody is shown it."""
+        before = room.state if event.fork is None else event.fork.before
+        stored = await self._insert(tx, room, event, None, before)
+        await tables.insert_overlay(tx, stored.nid, room.last_position, difference(room.state, before))
+        return stored
+
+    async def _insert(
+        self, tx: Tx, room: Room, event: NewPdu, ordering: int | None, before: Mapping[StateKey, EventId]
+    ) -> StoredEvent:
+        pdu = event.pdu
+        address = pdu.state_address
+        replaced_id = None if address is None else before.get(address)
+        replaced = None if replaced_id is None else await self._events.one(tx, replaced_id)
+        replaces_nid = None if replaced is None else replaced.nid
+        known = await tables.known_events(tx, (pdu.event_id,)) if event.fork is not None else {}
+        if pdu.event_id in known:
+            nid = known[pdu.event_id][0]
+            await tables.promote_event(tx, nid, ordering, event.flags, replaces_nid)
+        else:
+            new = NewEvent(pdu.event_id, ordering, pdu.depth, event.flags, event.json, replaces_nid)
+            nid = await tables.insert_event(tx, room.room_nid, new)
+            await self._insert_edges(tx, nid, pdu)
+        return StoredEvent(nid, ordering, event.flags, pdu, room.version, event.json, replaces_nid, None, replaced)
+
+    async def _insert_edges(self, tx: Tx, nid: int, pdu: Pdu) -> None:
+        if pdu.state_key is None or not pdu.auth_events:
+            return
+        known = await tables.known_events(tx, pdu.auth_events)
+        await tables.insert_auth_edges(tx, nid, [auth_nid for auth_nid, _ in known.values()])
+
+    async def _move_state(self, tx: Tx, room: Room, stored: StoredEvent, fork: Fork | None, position: Position) -> None:
+        pdu = stored.pdu
+        changes: Mapping[StateKey, EventId | None]
+        if fork is None:
+            address = pdu.state_address
+            changes = {} if address is None else {address: pdu.event_id}
+        else:
+            changes = difference(room.state, fork.after)
+        if not changes:
+            return
+        pdus = {pdu.event_id: pdu}
+        others = [event_id for event_id in changes.values() if event_id is not None and event_id != pdu.event_id]
+        if others:
+            pdus.update((event_id, event.pdu) for event_id, event in (await self._events.many(tx, others)).items())
+        await self._write_line(tx, room, changes, position, pdus, stored)
+        if others or any(event_id is None for event_id in changes.values()):
+            await self._log.append(tx, StateChanged(room.room_id, others))
+
+    async def _write_line(
+        self,
+        tx: Tx,
+        room: Room,
+        changes: Mapping[StateKey, EventId | None],
+        position: Position,
+        pdus: Mapping[EventId, Pdu],
+        stored: StoredEvent | None = None,
+    ) -> None:
+        nids = {} if stored is None else {stored.event_id: stored.nid}
+        unknown = [event_id for event_id in changes.values() if event_id is not None and event_id not in nids]
+        if unknown:
+            nids.update((event_id, nid) for event_id, (nid, _) in (await tables.known_events(tx, unknown)).items())
+        rows = [
+            (
+                await self._names.number(tx, kind),
+                await self._names.number(tx, state_key),
+                None if event_id is None else nids[event_id],
+            )
+            for (kind, state_key), event_id in changes.items()
+        ]
+        await tables.change_state(tx, room.room_nid, position, rows)
+        room.apply_state(changes, pdus)
+        room.last_state_position = position
+        for (kind, state_key), event_id in changes.items():
+            if kind == event_types.MEMBER:
+                await self._save_membership(tx, room, UserId(state_key), pdus.get(event_id) if event_id else None, position)
+
+    async def _save_membership(self, tx: Tx, room: Room, user_id: UserId, pdu: Pdu | None, position: Position) -> None:
+        user_nid = await self._names.number(tx, user_id)
+        if pdu is None:
+            await member_tables.delete_membership(tx, room.room_nid, user_nid)
+            room.members.set(user_id, None)
+            tx.after_commit(partial(self._memberships.forget, user_id))
+            return
+        membership = str(pdu.content.get("membership"))
+        row = MembershipRow(room.room_id, user_id, membership, pdu.event_id, position, pdu.sender, False, None)
+        is_local = domain_of(user_id) == self._server_name
+        await member_tables.save_membership(tx, room.room_nid, user_nid, row, is_local=is_local)
+        room.members.set(user_id, membership)
+        if is_local:
+            tx.after_commit(partial(self._memberships.note, row))
+
+    async def _relate(self, tx: Tx, room: Room, stored: StoredEvent) -> None:
+        relation = relation_of(stored.pdu.content)
+        if relation is not None:
+            await tables.insert_relation(tx, room.room_nid, relation[1], relation[0], stored.nid)
+
+    async def _redact(self, tx: Tx, room: Room, stored: StoredEvent) -> None:
+        """Carry out the redaction that this event is, or that waited for this event."""
+        if stored.pdu.type == event_types.REDACTION and stored.pdu.redacts is not None:
+            target = await self._events.one(tx, stored.pdu.redacts)
+            if target is None:
+                await tables.insert_pending_redaction(tx, stored.pdu.redacts, stored.nid)
+            else:
+                await self._prune(tx, room, target, stored)
+        if domain_of(stored.pdu.sender) == self._server_name:
+            return  # Our own event is new: nobody can have redacted it yet.
+        for nid in await tables.take_pending_redactions(tx, stored.event_id):
+            rows = await tables.events_by_nid(tx, (nid,))
+            for redaction in await self._events.decoded(tx, list(rows.values())):
+                await self._prune(tx, room, stored, redaction)
+
+    async def _prune(self, tx: Tx, room: Room, target: StoredEvent, redaction: StoredEvent) -> None:
+        if target.pdu.room_id != room.room_id or target.redacted_by_nid is not None:
+            return
+        if not may_redact(redaction.pdu, target.pdu, room.levels(), room.version):
+            return
+        pruned = encode(redact(target.pdu.json, room.version), room.version.strict_canonical_json)
+        await tables.prune_event(tx, target.nid, pruned, redaction.nid)
+        self._events.forget((target.event_id,))
+        tx.after_commit(partial(self._events.forget, (target.event_id,)))
+        room.pdus.pop(target.event_id, None)

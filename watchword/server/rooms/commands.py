@@ -1,0 +1,77 @@
+"""What may be wanted of a room. Frozen; made at the door, decided in `decide.py`, carried out by `writer.py`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from watchword.protocol.ids import EventId, RoomId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Identifies a client's request, so that repeating it does not repeat the event.
+
+    Scope is the device and the endpoint. Spec: client-server-api#transaction-identifiers
+    """
+
+    user_id: UserId
+    device_id: str
+    endpoint: str
+    txn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendEvent:
+    """Send an event; state if state_key is not None. ts: only application services choose it."""
+
+    room_id: RoomId
+    sender: UserId
+    type: str
+    content: Mapping[str, Any]
+    state_key: str | None = None
+    redacts: EventId | None = None
+    transaction: Transaction | None = None
+    ts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeMembership:
+    """Join, invite, leave, kick, ban, unban or knock: sender makes target's membership so.
+
+    action: the word of the endpoint. content: what else the member event carries (display name, reason …).
+    """
+
+    room_id: RoomId
+    sender: UserId
+    target: UserId
+    action: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+    transaction: Transaction | None = None
+
+    @property
+    def membership(self) -> str:
+        """The membership that the action leads to."""
+        return {"kick": "leave", "unban": "leave"}.get(self.action, self.action)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRoom:
+    """Make a room. Spec: client-server-api#post_matrixclientv3createroom
+
+    creator_profile: the keys that the creator's own member event carries. version: known to be supported.
+    """
+
+    creator: UserId
+    version: str
+    preset: str
+    is_public: bool = False
+    alias: str | None = None
+    name: str | None = None
+    topic: str | None = None
+    invite: Sequence[UserId] = ()
+    is_direct: bool = False
+    creation_content: Mapping[str, Any] = field(default_factory=dict)
+    initial_state: Sequence[tuple[str, str, Mapping[str, Any]]] = ()
+    power_level_override: Mapping[str, Any] = field(default_factory=dict)
+    creator_profile: Mapping[str, Any] = field(default_factory=dict)
+    extra_invite_content: Mapping[UserId, Mapping[str, Any]] = field(default_factory=dict)

@@ -1,0 +1,164 @@
+"""The one writer of rooms: under the room's lock, read the snapshot, let `decide` decide, append to the log, advance.
+
+Nothing else writes to a room. A caller is answered once its event is durable; the next event of the same room need not
+wait for that: it builds on the room in memory, and both share a commit. If the commit fails, both fail, and the room is
+read from the database again.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import assert_never
+
+from watchword.base.clock import Clock
+from watchword.base.entropy import Entropy
+from watchword.base.errors import BadRequest, Forbidden, Refusal, RemoteProtocolError, TooLarge
+from watchword.protocol import event_types
+from watchword.protocol.event_building import EventDraft, build_event
+from watchword.protocol.events import EventTooLarge, reference_hash
+from watchword.protocol.ids import EventId, RoomId, ServerName
+from watchword.protocol.signatures import SigningKey
+from watchword.server.rooms import decide
+from watchword.server.rooms.append import Appender, NewPdu
+from watchword.server.rooms.commands import ChangeMembership, SendEvent, Transaction
+from watchword.server.rooms.decide import Accepted, AlreadySo, Draft, Refused
+from watchword.server.rooms.registry import RoomRegistry
+from watchword.server.rooms.room import Room
+from watchword.server.rooms.sent import SentTransactions
+from watchword.server.rooms.stored import EventStore
+from watchword.storage import Database, Tx
+from watchword.storage.names import Names
+
+NOT_IN_ROOM = "You are not in this room."
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this server is."""
+
+    server_name: ServerName
+    signing_key: SigningKey
+
+
+@dataclass(frozen=True)
+class RoomWriter:
+    """Carries commands out. `registry`, `appender` and `names` also serve its neighbours in this feature."""
+
+    database: Database
+    registry: RoomRegistry
+    appender: Appender
+    sent: SentTransactions
+    events: EventStore
+    names: Names
+    identity: Identity
+    clock: Clock
+    entropy: Entropy
+
+    async def send(self, command: SendEvent) -> EventId:
+        """Send an event; returns once it is durable. Raises Refusal."""
+        return await self._submit(
+            command.room_id, command.transaction, lambda room: decide.send_event(room, command, self.clock.now_ms())
+        )
+
+    async def change_membership(self, command: ChangeMembership) -> EventId:
+        """Change a membership in a room that this server is in; returns once it is durable. Raises Refusal."""
+
+        def decision(room: Room) -> decide.Decision:
+            done = decide.already_so(room, command)
+            return decide.change_membership(room, command, self.clock.now_ms()) if done is None else done
+
+        return await self._submit(command.room_id, command.transaction, decision, command)
+
+    async def _submit(
+        self,
+        room_id: RoomId,
+        transaction: Transaction | None,
+        decision: Callable[[Room], decide.Decision],
+        membership: ChangeMembership | None = None,
+    ) -> EventId:
+        async with self.registry.locked(room_id) as room:
+            if room is None or not room.is_alive:
+                raise Forbidden(NOT_IN_ROOM)
+            if transaction is not None:
+                earlier = await self.sent.find(transaction)
+                if earlier is not None:
+                    return earlier
+            if membership is not None:
+                await self._load_for(room, membership)
+            decided = decision(room)
+            match decided:
+                case Refused():
+                    raise refusal_of(decided)
+                case AlreadySo():
+                    return decided.event_id
+                case Accepted():
+                    event = await self.build(room, decided.draft)
+                case _:
+                    assert_never(decided)
+            async with self.appending(room) as (tx, durable):
+                await self.appender.append(tx, room, event)
+                if transaction is not None:
+                    await self.sent.record(tx, transaction, event.pdu.event_id, self.clock.now_ms())
+        await durable()
+        return event.pdu.event_id
+
+    async def _load_for(self, room: Room, command: ChangeMembership) -> None:
+        """Have at hand what the decision reads beside the key events."""
+        invite = command.content.get("third_party_invite")
+        signed = invite.get("signed") if isinstance(invite, dict) else None
+        token = signed.get("token") if isinstance(signed, dict) else None
+        if isinstance(token, str):
+            await self.registry.load_state(room, [(event_types.THIRD_PARTY_INVITE, token)])
+
+    async def build(self, room: Room, draft: Draft) -> NewPdu:
+        """Hash and sign a draft. Raises Refusal if its content cannot be an event."""
+        event_id: EventId | None = None
+        reference_hashes: Mapping[EventId, bytes] = {}
+        if room.version.event_ids_in_events:
+            event_id = EventId(f"${self.entropy.token(18)}:{self.identity.server_name}")
+            reference_hashes = await self._reference_hashes(room, (*draft.prev_events, *draft.auth_events))
+        new = EventDraft(
+            draft.type,
+            draft.sender,
+            room.room_id or None,
+            draft.content,
+            draft.origin_server_ts,
+            draft.depth,
+            draft.prev_events,
+            draft.auth_events,
+            draft.state_key,
+            draft.redacts,
+            event_id,
+            reference_hashes,
+        )
+        try:
+            pdu, encoded = build_event(new, room.version, self.identity.server_name, self.identity.signing_key)
+        except EventTooLarge as error:
+            raise TooLarge("The event is too large.") from error
+        except RemoteProtocolError as error:
+            raise BadRequest("M_BAD_JSON", "The content cannot be sent: it is not canonical JSON.") from error
+        return NewPdu(pdu, encoded)
+
+    async def _reference_hashes(self, room: Room, event_ids: Sequence[EventId]) -> Mapping[EventId, bytes]:
+        async with self.database.read() as tx:
+            found = await self.events.many(tx, event_ids)
+        return {event_id: reference_hash(event.pdu.json, room.version) for event_id, event in found.items()}
+
+    @asynccontextmanager
+    async def appending(self, room: Room) -> AsyncIterator[tuple[Tx, Callable[[], Awaitable[None]]]]:
+        """A transaction on a room whose lock is held; if it fails, the room is read from the database again.
+
+        Gives the transaction and what to await, after the lock is released, before anything is acknowledged.
+        """
+        try:
+            async with self.database.write(wait=False) as tx:
+                tx.after_failure(lambda: self.registry.evict(room))
+                yield tx, tx.durable
+        except BaseException:
+            self.registry.evict(room)
+            raise
+
+
+def refusal_of(refused: Refused) -> Refusal:
+    """A returned refusal as the error that the door shows."""
+    return Refusal(refused.errcode, refused.text, status=refused.status, extra=refused.extra)
