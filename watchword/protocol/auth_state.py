@@ -21,7 +21,7 @@ POWER_LEVELS_KEY: StateKey = (event_types.POWER_LEVELS, "")
 JOIN_RULES_KEY: StateKey = (event_types.JOIN_RULES, "")
 
 
-class AuthState(msgspec.Struct, frozen=True, gc=False):
+class AuthState(msgspec.Struct, frozen=True):
     """One room state as the authorisation rules see it.
 
     create, power_levels_event: None if the state has none.
