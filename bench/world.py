@@ -118,6 +118,7 @@ class World:
         watch = Stopwatch(begin + (self.size.seconds if seconds is None else seconds), most)
         yield watch
         wall = time.perf_counter() - begin
+        await asyncio.sleep(0.3)  # what an operation leaves to be done after its answer is part of its cost
         after = [server.tree.usage() for server in servers]
         self.figures.append(_figure(name, watch, wall, before, after))
 

@@ -60,7 +60,7 @@ class Synapse:
 def _settings(site: Site) -> dict[str, object]:
     limits = (
         *("message", "registration", "registration_token_validity", "admin_redaction", "3pid_validation"),
-        *("joins_per_room", "media_create", "delayed_event_mgmt", "reports"),
+        *("joins_per_room", "media_create", "delayed_event_mgmt", "reports", "room_creation", "profile", "key_requests"),
     )
     return {
         "server_name": site.server_name,
