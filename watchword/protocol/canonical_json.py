@@ -115,12 +115,12 @@ def check_depth(data: bytes | str, value: Any) -> None:
     if brackets <= limits.json_depth_max:
         return
     level = [value]
-    for _ in range(limits.json_depth_max + 1):
+    for _ in range(limits.json_depth_max):
         level = [
             child
             for parent in level
-            if isinstance(parent, dict | list)
             for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
         ]
         if not level:
             return
