@@ -26,11 +26,12 @@ CORS_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 _JSON_REPLY_HEADERS = (*CORS_HEADERS, (b"content-type", b"application/json"))
 _PREFLIGHT = (*CORS_HEADERS, (b"access-control-max-age", b"86400"))
+_FULL = Reply.json({"errcode": "M_UNKNOWN", "error": "The server is busy. Try again soon."}, 503, {"retry-after": "5"})
 CANCELLABLE = "watchword.cancellable"
 
 
 class AsgiApp:
-    """The ASGI application of one listener."""
+    """The ASGI application of one listener. is_full: whether too many requests are under way to take one more."""
 
     def __init__(
         self,
@@ -38,10 +39,12 @@ class AsgiApp:
         *,
         doors: frozenset[str] = ALL_DOORS,
         proxies: TrustedProxies | None = None,
+        is_full: Callable[[], bool] | None = None,
     ) -> None:
         self._router = router
         self._doors = doors
         self._proxies = proxies or TrustedProxies(())
+        self._is_full = is_full
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -49,6 +52,9 @@ class AsgiApp:
         if scope["method"] == "OPTIONS":
             await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
             await send({"type": "http.response.body", "body": b""})
+            return
+        if self._is_full is not None and self._is_full():
+            await send_reply(_FULL, send)
             return
         headers = scope["headers"]
         client = scope["client"]

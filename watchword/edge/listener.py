@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
-from uvicorn.config import Config
+from uvicorn.config import Config as UvicornConfig
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from watchword.base import limits
 from watchword.base.clock import Clock
+from watchword.base.config import Config, Limits
 from watchword.base.errors import WatchwordError
 from watchword.edge.asgi import CANCELLABLE, AsgiApp
 from watchword.edge.client_address import TrustedProxies
@@ -58,6 +59,23 @@ class Listen:
     proxies: Sequence[str] = ()
 
 
+def listens(settings: Config) -> Sequence[Listen]:
+    """The listeners of a configuration."""
+    return [
+        Listen(
+            host=listener.host,
+            port=listener.port,
+            unix_socket=listener.unix_socket,
+            unix_socket_mode=int(listener.unix_socket_mode, 8),
+            certificate_file=listener.certificate_file,
+            key_file=listener.key_file,
+            doors=frozenset(listener.serves),
+            proxies=listener.trusted_proxies,
+        )
+        for listener in settings.listeners
+    ]
+
+
 @dataclass(frozen=True)
 class ConnectionLimits:
     """How many connections, and how slow one may be."""
@@ -67,7 +85,19 @@ class ConnectionLimits:
     header_timeout_ms: int = limits.header_timeout_ms
     keep_alive_timeout_ms: int = limits.keep_alive_timeout_ms
     body_bytes_per_second_min: int = limits.body_bytes_per_second_min
+    requests_active_max: int = limits.requests_active_max
     stop_grace_ms: int = limits.stop_grace_ms
+
+    @staticmethod
+    def of(settings: Limits) -> "ConnectionLimits":
+        """What the configuration says."""
+        return ConnectionLimits(
+            connections_max=settings.connections_max,
+            header_timeout_ms=settings.header_timeout_ms,
+            keep_alive_timeout_ms=settings.keep_alive_timeout_ms,
+            requests_active_max=settings.requests_active_max,
+            stop_grace_ms=settings.stop_grace_ms,
+        )
 
 
 class Listeners:
@@ -151,8 +181,13 @@ class _Door:
         self.listen = listen
         self.limits = connection_limits
         self.state = ServerState()
-        app = AsgiApp(router, doors=listen.doors, proxies=TrustedProxies(listen.proxies))
-        self._config = Config(
+        app = AsgiApp(
+            router,
+            doors=listen.doors,
+            proxies=TrustedProxies(listen.proxies),
+            is_full=lambda: len(self.state.tasks) > connection_limits.requests_active_max,
+        )
+        self._config = UvicornConfig(
             app,
             http=DoorProtocol,
             ws="none",
@@ -263,7 +298,7 @@ def _remove_stale(path: str) -> None:
 class DoorProtocol(HttpToolsProtocol):
     """uvicorn's protocol with bounds on the head, on slowness and on what is thrown away, and with cancelled long-polls."""
 
-    def __init__(self, config: Config, server_state: ServerState, connection_limits: ConnectionLimits) -> None:
+    def __init__(self, config: UvicornConfig, server_state: ServerState, connection_limits: ConnectionLimits) -> None:
         super().__init__(config, server_state, {})
         self._limits = connection_limits
         self._running: tuple[RequestResponseCycle, asyncio.Task[None]] | None = None

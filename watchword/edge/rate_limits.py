@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from watchword.base import limits
 from watchword.base.clock import Clock
+from watchword.base.config import RateLimits
 from watchword.base.errors import LimitExceeded
 from watchword.edge.endpoint import Rate
 
@@ -61,6 +62,14 @@ class RateLimiter:
 
     def __len__(self) -> int:
         return len(self._full_at)
+
+
+def allowances(settings: RateLimits) -> Mapping[Rate, Allowance]:
+    """What the configuration allows; nothing is limited where it says so."""
+    if not settings.enabled:
+        return UNLIMITED
+    rows = {rate: getattr(settings, rate.value) for rate in Rate if rate is not Rate.NONE}
+    return {rate: Allowance(row.per_second, row.burst) for rate, row in rows.items()}
 
 
 UNLIMITED: Mapping[Rate, Allowance] = {}

@@ -113,7 +113,8 @@ class Router:
     """Every mounted endpoint, and the way to it.
 
     server_auth: None where federation is off; endpoints for servers are unknown then.
-    entropy names a failure in the log and in the reply; timer counts seconds for the metrics.
+    entropy names a failure in the log and in the reply; timer counts seconds for the metrics; log_requests writes a line
+    for each request.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Router:
         entropy: Entropy,
         metrics: Metrics | None = None,
         timer: Callable[[], float] = time.perf_counter,
+        log_requests: bool = False,
     ) -> None:
         self._client_auth = client_auth
         self._server_auth = server_auth
@@ -132,6 +134,7 @@ class Router:
         self._entropy = entropy
         self._metrics = metrics or Metrics()
         self._timer = timer
+        self._log_requests = log_requests
         self._table: paths.PathTable[Route] = paths.PathTable()
         self._unmatched = self._metrics.route("", "")
 
@@ -166,7 +169,18 @@ class Router:
             raise
         except Exception as error:  # noqa: BLE001 (the last line: whatever a handler did, the client gets an answer)
             reply = self._failure(error, stats)
-        stats.observe(reply.status, self._timer() - started)
+        seconds = self._timer() - started
+        stats.observe(reply.status, seconds)
+        if self._log_requests:
+            logger.info(
+                "A request was answered.",
+                extra={
+                    "method": incoming.method,
+                    "path": stats.path,
+                    "status": reply.status,
+                    "duration_ms": round(seconds * 1000, 1),
+                },
+            )
         return reply
 
     def _find(self, incoming: Incoming) -> tuple[Route, paths.Captured] | Reply:
