@@ -1,0 +1,71 @@
+"""Every row of a table of endpoints names an operation that exists, and its place in the specification."""
+
+import re
+
+import pytest
+
+from tests.house.operations import PAGES, Operation, blanked, served, specified
+from tests.house.source import ROOT, docstrings, modules
+from watchword.edge.endpoint import Endpoint
+
+# What we serve although the specification has no such operation, each with its reason.
+_BEYOND = {
+    ("GET", "/health"),  # for supervisors
+    ("GET", "/metrics"),  # for Prometheus
+    ("GET", "/_synapse/admin/v1/register"),  # provisioning scripts use it
+    ("POST", "/_synapse/admin/v1/register"),
+    ("GET", "/.well-known/matrix/server"),  # described in prose only
+    ("GET", "/.well-known/matrix/client"),
+    ("GET", "/.well-known/matrix/support"),
+}
+_OPERATION = re.compile(r"\b((?:[a-z]+-)+api#(?:get|put|post|delete|options|head|patch)_[a-z0-9_.-]+)")
+_PAGE = re.compile(r"^[ ]*Spec: (?!none)(?P<page>[a-z0-9/-]+)", re.MULTILINE)
+
+_ROWS = list(served())
+
+
+def _operation(row: Endpoint) -> Operation | None:
+    return specified().get((row.method, blanked(row.path)))
+
+
+def _name(row: object) -> str:
+    return f"{row.method} {row.path}" if isinstance(row, Endpoint) else str(row)
+
+
+@pytest.mark.parametrize(("module", "row"), _ROWS, ids=_name)
+def test_an_endpoint_names_an_operation_of_the_specification(module: str, row: Endpoint) -> None:
+    assert row.spec.partition("#")[0] in PAGES or (row.method, row.path) in _BEYOND, row.spec
+    if (row.method, row.path) in _BEYOND:
+        return
+    operation = _operation(row)
+    assert operation is not None, "no such operation; if it is ours alone, add it to _BEYOND with its reason"
+    if _OPERATION.fullmatch(row.spec):
+        assert row.spec == operation.anchor
+
+
+def test_no_operation_is_served_twice() -> None:
+    keys = [(row.method, blanked(row.path)) for _, row in _ROWS]
+    assert not {key for key in keys if keys.count(key) > 1}
+
+
+def test_docstrings_name_operations_that_exist() -> None:
+    anchors = {operation.anchor for operation in specified().values()}
+    wrong = {
+        f"{path.relative_to(ROOT)}: {what}: {anchor}"
+        for path in modules()
+        for what, text in docstrings(path)
+        for anchor in _OPERATION.findall(text)
+        if anchor not in anchors
+    }
+    assert not wrong
+
+
+def test_docstrings_name_pages_that_exist() -> None:
+    wrong = {
+        f"{path.relative_to(ROOT)}: {what}: {page}"
+        for path in modules()
+        for what, text in docstrings(path)
+        for page in _PAGE.findall(text)
+        if page not in PAGES and not re.fullmatch(r"rooms/v\d+", page)
+    }
+    assert not wrong
