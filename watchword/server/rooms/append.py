@@ -208,6 +208,7 @@ class Appender:
         if pdu is None:
             await member_tables.delete_membership(tx, room.room_nid, user_nid)
             room.members.set(user_id, None)
+            room.joined_since.pop(user_id, None)
             tx.after_commit(partial(self._memberships.forget, user_id))
             return
         membership = str(pdu.content.get("membership"))
@@ -215,6 +216,8 @@ class Appender:
         is_local = domain_of(user_id) == self._server_name
         await member_tables.save_membership(tx, room.room_nid, user_nid, row, is_local=is_local)
         room.members.set(user_id, membership)
+        if membership != "join":
+            room.joined_since.pop(user_id, None)
         if is_local:
             tx.after_commit(partial(self._memberships.note, row))
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, UserId
 from watchword.protocol.room_versions import RoomVersion
+from watchword.server.rooms.commands import ChangeMembership
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +135,31 @@ class EventSignatures(Protocol):
         Never raises for what is inside an event. Required signers: `protocol.signatures.required_signers`.
         Spec: server-server-api#validating-hashes-and-signatures-on-received-events
         """
+        ...
+
+
+class RemoteRooms(Protocol):
+    """Memberships that need another server's word. Fitted by `remote.RemoteMemberships` in this feature.
+
+    Every method returns once its effect is durable here, and raises Refusal if no server helped.
+    """
+
+    async def resolve_alias(self, alias: RoomAlias) -> tuple[RoomId, Sequence[ServerName]] | None:
+        """What another server's alias stands for; None if it names nothing."""
+        ...
+
+    async def join(self, command: ChangeMembership, via: Sequence[ServerName]) -> None:
+        """Join through one of these servers: a room that no local user is in."""
+        ...
+
+    async def invite(self, command: ChangeMembership) -> EventId:
+        """Invite a user of another server into a room that we are in: his server signs first."""
+        ...
+
+    async def leave(self, command: ChangeMembership, via: Sequence[ServerName]) -> None:
+        """Reject an invite or retract a knock in a room that we are not in; even if no server can be reached."""
+        ...
+
+    async def knock(self, command: ChangeMembership, via: Sequence[ServerName]) -> None:
+        """Knock through one of these servers."""
         ...

@@ -14,6 +14,7 @@ from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId, RoomId, ServerName, UserId, domain_of
 from watchword.protocol.power_levels import PowerLevels, creators_of
 from watchword.protocol.room_versions import RoomVersion
+from watchword.server.rooms.visibility import History
 
 KEY_TYPES = (event_types.CREATE, event_types.POWER_LEVELS, event_types.JOIN_RULES, event_types.HISTORY_VISIBILITY)
 """State that every decision reads: always at hand."""
@@ -70,6 +71,7 @@ class Room:
     state: the resolved current state. pdus: the events of the state that decisions read (KEY_TYPES always).
     extremities: event_id → depth. forks: the state after each extremity while there are several.
     last_position: of the newest live event. last_state_position: where the line last changed.
+    visibility, joined_since: what views read, worked out on demand (joined_since: start of the present stretch).
     """
 
     room_id: RoomId
@@ -86,6 +88,8 @@ class Room:
     evicted: bool = False
     last_position: int = 0
     last_state_position: int = 0
+    visibility: History | None = None
+    joined_since: dict[UserId, int] = field(default_factory=dict)
     _auth_state: AuthState | None = None
 
     @property
@@ -151,6 +155,8 @@ class Room:
                     self.pdus[event_id] = pdus[event_id]
             if key[0] in KEY_TYPES:
                 self._auth_state = None
+                if key[0] == event_types.HISTORY_VISIBILITY:
+                    self.visibility = None
 
 
 def visibility_of(content: Mapping[str, object]) -> str:

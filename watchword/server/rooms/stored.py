@@ -8,7 +8,7 @@ import cachebox
 import msgspec
 
 from watchword.base import limits
-from watchword.protocol.client_events import client_event_base
+from watchword.protocol.client_events import client_event_base, encode_content
 from watchword.protocol.events import Pdu
 from watchword.protocol.ids import EventId, RoomId, UserId, room_id_of_create
 from watchword.protocol.room_versions import ROOM_VERSIONS, RoomVersion
@@ -38,6 +38,7 @@ class StoredEvent:
     replaced: "StoredEvent | None" = None
     redacted_because: "StoredEvent | None" = None
     _base: bytes | None = field(default=None, repr=False)
+    _content: bytes | None = field(default=None, repr=False)
 
     @property
     def event_id(self) -> EventId:
@@ -60,6 +61,12 @@ class StoredEvent:
         if self._base is None:
             self._base = client_event_base(self.pdu, self.version)
         return self._base
+
+    def encoded_content(self) -> bytes:
+        """The content alone, for `prev_content` of its successor; encoded once."""
+        if self._content is None:
+            self._content = encode_content(self.pdu, self.version)
+        return self._content
 
 
 def pdu_of(event_id: EventId, raw: dict[str, Any], version: RoomVersion) -> Pdu:

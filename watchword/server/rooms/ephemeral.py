@@ -1,0 +1,164 @@
+"""Receipts and typing. Receipts are rows; who is typing lives in memory and ends by itself.
+
+Spec: client-server-api#receipts, client-server-api#typing-notifications
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from watchword.base.clock import Clock
+from watchword.base.errors import BadRequest, Forbidden, NotFound
+from watchword.protocol.ids import EventId, RoomId, UserId
+from watchword.server.changes import Change, ReceiptChanged, TypingChanged
+from watchword.server.rooms import member_tables
+from watchword.server.rooms.member_tables import ReceiptRow
+from watchword.server.rooms.registry import RoomRegistry
+from watchword.server.rooms.room import Room
+from watchword.server.rooms.stored import EventStore
+from watchword.storage import Database, Log, Position
+from watchword.storage.names import Names
+
+READ = "m.read"
+READ_PRIVATE = "m.read.private"
+TYPING_MS_MAX = 120_000
+_TYPING_PER_ROOM_MAX = 1_000
+_RECEIPTS_PAGE_MAX = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A read receipt to set. thread_id: None for the unthreaded one, `main`, or a thread's root."""
+
+    room_id: RoomId
+    user_id: UserId
+    receipt_type: str
+    event_id: EventId
+    thread_id: str | None
+
+
+@dataclass
+class Typing:
+    """Who is typing where: room → user → when it ends. Bounded; ends are noticed when somebody looks."""
+
+    clock: Clock
+    rooms: dict[RoomId, dict[UserId, int]] = field(default_factory=dict)
+
+    def set(self, room_id: RoomId, user_id: UserId, timeout_ms: int) -> bool:
+        """Start, renew (timeout_ms > 0) or stop typing; whether the list of users changed."""
+        users = self.rooms.setdefault(room_id, {})
+        if timeout_ms <= 0:
+            changed = users.pop(user_id, None) is not None
+            if not users:
+                del self.rooms[room_id]
+            return changed
+        if user_id not in users and len(users) >= _TYPING_PER_ROOM_MAX:
+            return False
+        changed = user_id not in users
+        users[user_id] = self.clock.now_ms() + min(timeout_ms, TYPING_MS_MAX)
+        return changed
+
+    def users(self, room_id: RoomId) -> list[UserId]:
+        """Who is typing in a room now."""
+        now_ms = self.clock.now_ms()
+        return sorted(user_id for user_id, end in self.rooms.get(room_id, {}).items() if end > now_ms)
+
+    def expired(self) -> list[tuple[RoomId, UserId]]:
+        """Whose typing ended without a word."""
+        now_ms = self.clock.now_ms()
+        return [(room_id, user_id) for room_id, users in self.rooms.items() for user_id, end in users.items() if end <= now_ms]
+
+
+@dataclass(frozen=True)
+class Ephemeral:
+    """Sets and reads receipts and typing."""
+
+    database: Database
+    log: Log[Change]
+    names: Names
+    events: EventStore
+    registry: RoomRegistry
+    typing: Typing
+    clock: Clock
+
+    # Receipts
+
+    async def set_receipt(self, receipt: Receipt) -> None:
+        """Move a local user's receipt; never backwards. Raises Forbidden, NotFound, BadRequest."""
+        room = await self._joined(receipt.room_id, receipt.user_id)
+        async with self.database.read() as tx:
+            event = await self.events.one(tx, receipt.event_id)
+        if event is None or event.pdu.room_id != receipt.room_id or event.ordering is None:
+            raise NotFound("There is no such event in this room.")
+        if receipt.thread_id is not None and receipt.thread_id != "main" and not receipt.thread_id.startswith("$"):
+            raise BadRequest("M_INVALID_PARAM", "thread_id must be main or an event ID.")
+        await self._save(room, receipt, event.ordering, self.clock.now_ms())
+
+    async def receive_receipt(self, receipt: Receipt, ts: int) -> None:
+        """Take over a remote user's public receipt; what does not fit is ignored."""
+        room = await self.registry.find(receipt.room_id)
+        if room is None or room.members.membership.get(receipt.user_id) != "join":
+            return
+        async with self.database.read() as tx:
+            event = await self.events.one(tx, receipt.event_id)
+        await self._save(room, receipt, None if event is None else event.ordering, ts)
+
+    async def _save(self, room: Room, receipt: Receipt, ordering: int | None, ts: int) -> None:
+        thread_id = receipt.thread_id or ""
+        async with self.database.write() as tx:
+            user_nid = await self.names.number(tx, receipt.user_id)
+            for row in await member_tables.receipts_of_user(tx, room.room_nid, user_nid):
+                same = row.receipt_type == receipt.receipt_type and row.thread_id == thread_id
+                if same and (row.event_id == receipt.event_id or (row.ordering or 0) > (ordering or row.ordering or 0)):
+                    return
+            change = ReceiptChanged(
+                room.room_id, receipt.user_id, receipt.receipt_type, receipt.event_id, receipt.thread_id, ts
+            )
+            position = await self.log.append(tx, change)
+            row = ReceiptRow(receipt.user_id, receipt.receipt_type, thread_id, receipt.event_id, ordering, ts, position)
+            await member_tables.save_receipt(tx, room.room_nid, user_nid, row)
+
+    async def receipts_since(self, room: Room, user_id: UserId, after: Position, until: Position) -> Sequence[ReceiptRow]:
+        """Receipts that moved in a span, as this user may see them: other people's private ones never."""
+        async with self.database.read() as tx:
+            rows = await member_tables.receipts_since(tx, room.room_nid, after, until, _RECEIPTS_PAGE_MAX)
+        return [row for row in rows if row.receipt_type != READ_PRIVATE or row.user_id == user_id]
+
+    async def receipts_of_user(self, room: Room, user_id: UserId) -> Sequence[ReceiptRow]:
+        """One user's receipts in a room."""
+        async with self.database.read() as tx:
+            user_nid = await self.names.find(tx, user_id)
+            return [] if user_nid is None else await member_tables.receipts_of_user(tx, room.room_nid, user_nid)
+
+    # Typing
+
+    async def set_typing(self, room_id: RoomId, user_id: UserId, timeout_ms: int) -> None:
+        """A local user types or stops (0). Raises Forbidden if he is not in the room."""
+        await self._joined(room_id, user_id)
+        await self._note_typing(room_id, user_id, timeout_ms)
+
+    async def receive_typing(self, room_id: RoomId, user_id: UserId, timeout_ms: int) -> None:
+        """A remote user types or stops; ignored if he is not in the room."""
+        room = await self.registry.find(room_id)
+        if room is not None and room.members.membership.get(user_id) == "join":
+            await self._note_typing(room_id, user_id, timeout_ms)
+
+    async def _note_typing(self, room_id: RoomId, user_id: UserId, timeout_ms: int) -> None:
+        if not self.typing.set(room_id, user_id, timeout_ms):
+            return
+        async with self.database.write() as tx:
+            await self.log.append(tx, TypingChanged(room_id, user_id, timeout_ms > 0, timeout_ms))
+            tx.after_failure(partial(self.typing.set, room_id, user_id, 0))
+
+    async def run(self) -> None:
+        """End the typing of those who fell silent. Runs until cancelled."""
+        while True:
+            await self.clock.sleep(1_000)
+            for room_id, user_id in self.typing.expired():
+                await self._note_typing(room_id, user_id, 0)
+
+    async def _joined(self, room_id: RoomId, user_id: UserId) -> Room:
+        room = await self.registry.find(room_id)
+        if room is None or room.members.membership.get(user_id) != "join":
+            raise Forbidden("You are not in this room.")
+        return room

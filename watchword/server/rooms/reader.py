@@ -1,0 +1,228 @@
+"""Questions about rooms: what a reader may see, and what features upstairs ask.
+
+Every reading path goes through a `RoomView`, which knows the history visibility. Nothing here changes anything.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from watchword.base import limits
+from watchword.base.clock import Clock
+from watchword.base.errors import Forbidden, NotFound
+from watchword.protocol import event_types
+from watchword.protocol.events import StateKey
+from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, UserId, domain_of
+from watchword.server.rooms import history, member_tables, tables
+from watchword.server.rooms.memberships import Memberships
+from watchword.server.rooms.registry import RoomRegistry
+from watchword.server.rooms.room import Room
+from watchword.server.rooms.stored import EventStore, StoredEvent
+from watchword.server.rooms.tables import MembershipRow
+from watchword.server.rooms.view import Reader, RoomView, Sights
+from watchword.storage import Database, Position, ReadTx
+
+_NOT_HERE = "You are not in this room, or it does not exist."
+_SCAN_PAGES_MAX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events of a timeline in the order asked for. end: the ordering to continue from, None if there is no more here."""
+
+    view: RoomView
+    events: Sequence[StoredEvent]
+    end: int | None
+
+
+@dataclass(frozen=True)
+class RoomReader:
+    """Reads rooms for clients and for features upstairs."""
+
+    database: Database
+    registry: RoomRegistry
+    events: EventStore
+    sights: Sights
+    memberships: Memberships
+    server_name: ServerName
+    clock: Clock
+
+    # For features upstairs
+
+    async def room(self, room_id: RoomId) -> Room | None:
+        """The room in memory, loaded if need be."""
+        return await self.registry.find(room_id)
+
+    async def servers_in_room(self, room_id: RoomId) -> Collection[ServerName]:
+        """Servers with a joined user now, this one among them."""
+        room = await self.registry.find(room_id)
+        return () if room is None else list(room.members.servers)
+
+    async def servers_at_event(self, room_id: RoomId, event_id: EventId) -> Collection[ServerName]:
+        """Servers with a joined user before or after an event, and the server of whom it concerns."""
+        room = await self.registry.find(room_id)
+        if room is None:
+            return ()
+        servers = set(room.members.servers)
+        async with self.database.read() as tx:
+            event = await self.events.one(tx, event_id)
+        if event is not None and event.pdu.type == event_types.MEMBER and event.pdu.state_key:
+            old = event.replaced
+            was = None if old is None else old.pdu.content.get("membership")
+            # Somebody who was let go must hear of it, even if he was the last of his server.
+            if was in ("join", "invite", "knock") or event.pdu.content.get("membership") in ("invite", "ban"):
+                servers.add(domain_of(event.pdu.state_key))
+        return servers
+
+    async def servers_sharing_room_with(self, user_id: UserId) -> set[ServerName]:
+        """Servers with a user joined to any room that this user is joined to."""
+        servers: set[ServerName] = set()
+        for row in (await self.memberships.of(user_id)).values():
+            if row.membership == "join":
+                room = await self.registry.find(row.room_id)
+                if room is not None:
+                    servers.update(room.members.servers)
+        return servers
+
+    async def users_sharing_room_with(self, user_id: UserId) -> set[UserId]:
+        """Joined members of rooms that the user is joined to, himself included."""
+        async with self.database.read() as tx:
+            user_nid = await self.sights.names.find(tx, user_id)
+            found = set() if user_nid is None else await member_tables.users_sharing_room(tx, user_nid)
+        found.add(user_id)
+        return found
+
+    async def share_room(self, first: UserId, second: UserId) -> bool:
+        """Whether two users are joined to the same room."""
+        async with self.database.read() as tx:
+            first_nid = await self.sights.names.find(tx, first)
+            second_nid = await self.sights.names.find(tx, second)
+            if first_nid is None or second_nid is None:
+                return False
+            return await member_tables.share_room(tx, first_nid, second_nid)
+
+    async def pdu_bytes(self, event_ids: Sequence[EventId]) -> Mapping[EventId, bytes]:
+        """Events as canonical JSON for other servers, without those that are not here."""
+        async with self.database.read() as tx:
+            found = await self.events.many(tx, event_ids)
+        return {event_id: event.json for event_id, event in found.items()}
+
+    async def joined_rooms(self, user_id: UserId) -> list[RoomId]:
+        """Rooms that the user is joined to."""
+        rows = await self.memberships.of(user_id)
+        return [row.room_id for row in rows.values() if row.membership == "join"]
+
+    async def membership_of(self, user_id: UserId, room_id: RoomId) -> MembershipRow | None:
+        """The user's membership in a room."""
+        return (await self.memberships.of(user_id)).get(room_id)
+
+    # Views
+
+    async def view(self, tx: ReadTx, room: Room, reader: Reader) -> RoomView:
+        """A reader's view of a room."""
+        return await self.sights.view(tx, room, reader)
+
+    async def readable_room(self, room_id: RoomId, user_id: UserId) -> Room:
+        """A room that the user is or was in, or that everybody may read. Raises Forbidden."""
+        room = await self.registry.find(room_id)
+        if room is None:
+            raise Forbidden(_NOT_HERE)
+        row = await self.membership_of(user_id, room_id)
+        if row is not None and not row.forgotten and row.membership in ("join", "leave", "ban"):
+            return room
+        if room.is_alive and room.history_visibility == "world_readable":
+            return room
+        raise Forbidden(_NOT_HERE)
+
+    async def timeline(self, view: RoomView, tx: ReadTx, span: tuple[int, int], limit: int, *, backwards: bool) -> Page:
+        """Visible events with span[0] < ordering <= span[1]; looks at no more than a bounded number of hidden ones."""
+        after, until = span
+        found: list[StoredEvent] = []
+        fetch = tables.timeline_backward if backwards else tables.timeline_forward
+        for _ in range(_SCAN_PAGES_MAX):
+            wanted = limit - len(found)
+            rows = await fetch(tx, view.room.room_nid, after, until, wanted)
+            events = await self.events.decoded(tx, rows)
+            await self.sights.look_at(tx, view, events)
+            found.extend(event for event in events if view.sees(event))
+            if len(rows) < wanted:
+                return Page(view, found, None)
+            assert rows[-1].ordering is not None
+            if backwards:
+                until = rows[-1].ordering - 1
+            else:
+                after = rows[-1].ordering
+            if len(found) >= limit:
+                break
+        return Page(view, found, until if backwards else after)
+
+    async def one_event(self, room_id: RoomId, event_id: EventId, reader: Reader) -> tuple[RoomView, StoredEvent]:
+        """An event that the reader may see. Raises NotFound, the same for what is absent and what is hidden."""
+        room = await self.registry.find(room_id)
+        if room is not None:
+            async with self.database.read() as tx:
+                event = await self.events.one(tx, event_id)
+                if event is not None and event.pdu.room_id == room_id and await self._may_look(room, reader.user_id):
+                    view = await self.view(tx, room, reader)
+                    await self.sights.look_at(tx, view, [event])
+                    if view.sees(event):
+                        return view, event
+        raise NotFound("There is no such event, or you may not see it.")
+
+    async def _may_look(self, room: Room, user_id: UserId) -> bool:
+        row = await self.membership_of(user_id, room.room_id)
+        return row is None or not row.forgotten
+
+    # State
+
+    async def readable_state(self, room_id: RoomId, user_id: UserId) -> tuple[Room, Mapping[StateKey, EventId]]:
+        """The state that a user may read: the current one, or the one as of his leaving. Raises Forbidden."""
+        room = await self.readable_room(room_id, user_id)
+        membership = room.members.membership.get(user_id)
+        if membership == "join" or (room.is_alive and room.history_visibility == "world_readable"):
+            return room, room.state
+        row = await self.membership_of(user_id, room_id)
+        assert row is not None, room_id
+        return room, await self.state_at(room, row.position)
+
+    async def state_at(self, room: Room, position: int) -> Mapping[StateKey, EventId]:
+        """The room's state after the change at a position."""
+        if position >= room.last_state_position:
+            return room.state
+        async with self.database.read() as tx:
+            return await tables.state_at(tx, room.room_nid, position)
+
+    async def state_before(self, room: Room, event: StoredEvent) -> Mapping[StateKey, EventId]:
+        """The room's state before one of its events."""
+        async with self.database.read() as tx:
+            return await history.state_before(tx, room.room_nid, event)
+
+    async def state_delta(self, tx: ReadTx, room: Room, after: Position, until: Position) -> Mapping[StateKey, EventId]:
+        """What the state at `until` has that the state at `after` had not."""
+        if room.last_state_position <= after:
+            return {}
+        return await tables.state_changes(tx, room.room_nid, after, until)
+
+    async def found(self, event_ids: Collection[EventId]) -> Mapping[EventId, StoredEvent]:
+        """Events by ID, without those that are not here."""
+        async with self.database.read() as tx:
+            return await self.events.many(tx, event_ids)
+
+    # Directory
+
+    async def alias(self, alias: RoomAlias) -> tuple[RoomId, UserId] | None:
+        """(room, creator) of a local alias."""
+        async with self.database.read() as tx:
+            return await member_tables.alias(tx, alias)
+
+    async def aliases_of(self, room_id: RoomId) -> list[RoomAlias]:
+        """The local aliases of a room."""
+        async with self.database.read() as tx:
+            return await member_tables.aliases_of(tx, room_id, limits.messages_page_max)
+
+    async def resolve_alias(self, alias: RoomAlias) -> tuple[RoomId, Sequence[ServerName]] | None:
+        """A local alias: its room and servers to join it through."""
+        found = await self.alias(alias)
+        if found is None:
+            return None
+        servers = await self.servers_in_room(found[0])
+        return found[0], [self.server_name, *(name for name in list(servers)[:20] if name != self.server_name)]

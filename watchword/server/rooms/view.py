@@ -1,0 +1,170 @@
+"""A room as one reader sees it: which events, and their bytes with what is particular to the reader.
+
+Bytes of an event are encoded once; a reader who was joined at the event gets, as a rule, the very same bytes as his
+neighbour.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from watchword.protocol import client_events, event_types
+from watchword.protocol.ids import EventId, UserId
+from watchword.server.rooms import tables
+from watchword.server.rooms.room import Room, visibility_of
+from watchword.server.rooms.sent import SentTransactions
+from watchword.server.rooms.stored import EventStore, StoredEvent
+from watchword.server.rooms.visibility import History, Interval, Overlay, Sight
+from watchword.storage import ReadTx
+from watchword.storage.names import Names
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: the device decides over `unsigned.transaction_id`."""
+
+    user_id: UserId
+    device_id: str | None = None
+
+
+@dataclass(slots=True)
+class RoomView:
+    """One reader's view of one room. overlays: of the events looked at so far, those whose state is not the line's."""
+
+    reader: Reader
+    room: Room
+    sight: Sight
+    sent: SentTransactions
+    overlays: dict[int, Overlay] = field(default_factory=dict)
+
+    def sees(self, event: StoredEvent) -> bool:
+        """Whether the reader may see the event."""
+        if not event.is_shown:
+            return False
+        return self.sight.sees(event.pdu, event.position, overlay=self.overlays.get(event.nid))
+
+    def encode(self, event: StoredEvent, now_ms: int, *, with_room_id: bool = True, relations: bytes | None = None) -> bytes:
+        """The client form of an event for this reader."""
+        membership = (
+            "leave"
+            if event.ordering is None
+            else self.sight.membership_at(event.pdu, event.position, self.overlays.get(event.nid))
+        )
+        age_ms = max(0, now_ms - event.pdu.origin_server_ts)
+        base = event.base()
+        if with_room_id:
+            base = client_events.with_room_id(base, event.pdu.room_id)
+        unsigned = client_events.encode_unsigned(
+            age_ms=age_ms,
+            membership=membership,
+            transaction_id=self._transaction_id(event),
+            replaces_state=None if event.replaced is None else event.replaced.event_id,
+            prev_content=self._prev_content(event),
+            redacted_because=self._redacted_because(event, now_ms),
+            relations=relations,
+        )
+        return client_events.finish(base, unsigned)
+
+    def _transaction_id(self, event: StoredEvent) -> str | None:
+        if self.reader.device_id is None or event.pdu.sender != self.reader.user_id:
+            return None
+        transaction = self.sent.of(event.event_id)
+        if transaction is None or transaction.device_id != self.reader.device_id:
+            return None
+        return transaction.txn_id
+
+    def _prev_content(self, event: StoredEvent) -> bytes | None:
+        replaced = event.replaced
+        if replaced is None:
+            return None
+        if replaced.ordering is not None and not self.sight.all_visible and not self.sees(replaced):
+            return None
+        return replaced.encoded_content()
+
+    def _redacted_because(self, event: StoredEvent, now_ms: int) -> bytes | None:
+        redaction = event.redacted_because
+        if redaction is None:
+            return None
+        base = client_events.with_room_id(redaction.base(), event.pdu.room_id)
+        unsigned = client_events.encode_unsigned(age_ms=max(0, now_ms - redaction.pdu.origin_server_ts))
+        return client_events.finish(base, unsigned)
+
+
+@dataclass(frozen=True)
+class Sights:
+    """Works out what readers may see."""
+
+    names: Names
+    events: EventStore
+    sent: SentTransactions
+
+    async def view(self, tx: ReadTx, room: Room, reader: Reader) -> RoomView:
+        """A reader's view of a room."""
+        visibility = await self._visibility(tx, room)
+        narrow = any(interval.value in ("joined", "invited") for interval in visibility.intervals)
+        if not narrow and room.members.membership.get(reader.user_id) == "join":
+            joined = room.joined_since.get(reader.user_id)
+            if joined is None:
+                history = await self._membership(tx, room, reader.user_id)
+                joined = next((i.start for i in reversed(history.intervals) if i.value == "join"), 0)
+                if history.intervals and history.intervals[-1].value == "join":
+                    # Renewals of the profile make new intervals; the stretch began with the first of them.
+                    for interval in reversed(history.intervals):
+                        if interval.value != "join":
+                            break
+                        joined = interval.start
+                room.joined_since[reader.user_id] = joined
+                membership = history
+            else:
+                # Membership before the present stretch matters for nothing but `unsigned.membership` of old events.
+                membership = History((Interval(joined, tables.FOREVER, "join"),), None)
+            return RoomView(reader, room, Sight(reader.user_id, membership, visibility, all_visible=True), self.sent)
+        membership = await self._membership(tx, room, reader.user_id)
+        return RoomView(reader, room, Sight(reader.user_id, membership, visibility), self.sent)
+
+    async def look_at(self, tx: ReadTx, view: RoomView, events: Sequence[StoredEvent]) -> None:
+        """Learn about events whose state is not the line's, before asking what the view sees of them."""
+        if view.sight.all_visible:
+            return
+        nids = [event.nid for event in events if event.nid not in view.overlays]
+        wanted = ((event_types.HISTORY_VISIBILITY, ""), (event_types.MEMBER, view.reader.user_id))
+        laid = await tables.overlays(tx, nids)
+        ids = [laid[nid][key] for nid in laid for key in wanted if laid[nid].get(key) is not None]
+        found = await self.events.many(tx, [event_id for event_id in ids if event_id is not None])
+        for nid, overlay in laid.items():
+            view.overlays[nid] = _overlay(overlay, wanted, found)
+
+    async def _visibility(self, tx: ReadTx, room: Room) -> History:
+        if room.visibility is None:
+            rows = await self._intervals(tx, room, event_types.HISTORY_VISIBILITY, "")
+            values = [Interval(start, end, visibility_of(event.pdu.content)) for start, end, event in rows]
+            room.visibility = History(values, "shared")
+        return room.visibility
+
+    async def _membership(self, tx: ReadTx, room: Room, user_id: UserId) -> History:
+        rows = await self._intervals(tx, room, event_types.MEMBER, user_id)
+        return History([Interval(start, end, str(event.pdu.content.get("membership"))) for start, end, event in rows], None)
+
+    async def _intervals(self, tx: ReadTx, room: Room, kind: str, state_key: str) -> list[tuple[int, int, StoredEvent]]:
+        type_nid = await self.names.find(tx, kind)
+        key_nid = await self.names.find(tx, state_key)
+        if type_nid is None or key_nid is None:
+            return []
+        rows = await tables.state_intervals(tx, room.room_nid, type_nid, key_nid)
+        found = await self.events.many(tx, [event_id for _, _, event_id in rows])
+        return [(start, end, found[event_id]) for start, end, event_id in rows if event_id in found]
+
+
+def _overlay(
+    laid: Mapping[tuple[str, str], EventId | None],
+    wanted: tuple[tuple[str, str], tuple[str, str]],
+    found: Mapping[EventId, StoredEvent],
+) -> Overlay:
+    visibility_id, membership_id = laid.get(wanted[0]), laid.get(wanted[1])
+    visibility = membership = None
+    if wanted[0] in laid:
+        event = found.get(visibility_id) if visibility_id else None
+        visibility = "shared" if event is None else visibility_of(event.pdu.content)
+    if wanted[1] in laid:
+        event = found.get(membership_id) if membership_id else None
+        membership = "leave" if event is None else str(event.pdu.content.get("membership"))
+    return Overlay(visibility, membership)
