@@ -1,22 +1,24 @@
-"""Watchword itself, as `watchword serve` runs it: defaults, but without rate limits and with loopback allowed."""
+"""Watchword itself, from this environment.
+
+Its settings are its defaults, except: no rate limits, no presence, loopback allowed for federation; as for the others.
+"""
 
 import json
 import sys
+from importlib.metadata import version
 
 from bench.servers import Site
 
 
 class Watchword:
-    """This server, from this environment."""
+    """What we measure."""
 
     name = "watchword"
 
     def prepare(self) -> None:
-        """Nothing: it is installed where we run."""
+        """Nothing to do: it is installed where we run."""
 
     def version(self) -> str:
-        from importlib.metadata import version
-
         return version("watchword")
 
     def command(self, site: Site) -> list[str]:
@@ -26,9 +28,37 @@ class Watchword:
 
 
 def _settings(site: Site) -> str:
-    # A JSON string is a TOML string.
-    text = json.dumps
-    return f"""
+    text = json.dumps  # a JSON string is a TOML string
+    return f"""\
 server_name = {text(site.server_name)}
-data_folder = {text(str(site.folder / "data"))}
+public_base_url = {text(f"http://localhost:{site.client_port}")}
+data_dir = {text(str(site.folder / "data"))}
+
+[[listeners]]
+host = "127.0.0.1"
+port = {site.client_port}
+serves = ["client"]
+
+[[listeners]]
+host = "127.0.0.1"
+port = {site.federation_port}
+serves = ["federation"]
+certificate_file = {text(str(site.certificate.certificate))}
+key_file = {text(str(site.certificate.key))}
+
+[registration]
+shared_secret = {text(site.shared_secret)}
+
+[rate_limits]
+enabled = false
+
+[presence]
+enabled = false
+
+[federation]
+extra_ca_files = [{text(str(site.authority))}]
+allowed_networks = ["127.0.0.0/8", "::1/128"]
+
+[logs]
+level = "warning"
 """

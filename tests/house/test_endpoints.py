@@ -11,7 +11,7 @@ from watchword.edge.endpoint import Endpoint
 # What we serve although the specification has no such operation, each with its reason.
 _BEYOND = {
     ("GET", "/health"),  # for supervisors
-    ("GET", "/metrics"),  # for Prometheus
+    ("GET", "/_watchword/metrics"),  # for Prometheus
     ("GET", "/_synapse/admin/v1/register"),  # provisioning scripts use it
     ("POST", "/_synapse/admin/v1/register"),
     ("GET", "/.well-known/matrix/server"),  # described in prose only
