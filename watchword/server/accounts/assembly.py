@@ -1,0 +1,102 @@
+"""Accounts put together: the one object that the doors are mounted with, and from which `app.py` takes its parts."""
+
+from dataclasses import dataclass
+
+from watchword.base.clock import Clock
+from watchword.base.entropy import Entropy
+from watchword.server.accounts.account_admin import AccountAdmin
+from watchword.server.accounts.authenticator import AccountAuthenticator
+from watchword.server.accounts.commands import AccountSettings
+from watchword.server.accounts.devices import Devices
+from watchword.server.accounts.invitations import Invitations
+from watchword.server.accounts.last_seen import LastSeen
+from watchword.server.accounts.login import Logins
+from watchword.server.accounts.password_check import PasswordCheck
+from watchword.server.accounts.passwords import FailedLogins, Passwords
+from watchword.server.accounts.ports import Appservices, CrossSigningKeys, RemoteProfiles, SharedRooms
+from watchword.server.accounts.presence import PresenceBook
+from watchword.server.accounts.profiles import Profiles
+from watchword.server.accounts.reader import AccountReader
+from watchword.server.accounts.registration import Registrar
+from watchword.server.accounts.sessions import Sessions
+from watchword.server.accounts.shared_secret import SharedSecretRegistration
+from watchword.server.accounts.tokens import TokenCache
+from watchword.server.accounts.uia import InteractiveAuthentication
+from watchword.server.accounts.user_data import UserData
+from watchword.server.changes import Change
+from watchword.storage import Database, Log
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPorts:
+    """What others fit. They may be thin objects that are connected later: nothing is asked of them while assembling."""
+
+    remote_profiles: RemoteProfiles
+    shared_rooms: SharedRooms
+    cross_signing: CrossSigningKeys
+    appservices: Appservices
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The parts. authenticator fits `ClientAuthenticator`, uia `InteractiveAuth`, reader the `Devices` of e2ee.
+
+    `last_seen.run()` and `presence.run()` are for the server's task group; `close()` is for its end.
+    """
+
+    settings: AccountSettings
+    reader: AccountReader
+    authenticator: AccountAuthenticator
+    uia: InteractiveAuthentication
+    registrar: Registrar
+    invitations: Invitations
+    shared_secret: SharedSecretRegistration
+    logins: Logins
+    sessions: Sessions
+    devices: Devices
+    profiles: Profiles
+    user_data: UserData
+    presence: PresenceBook
+    admin: AccountAdmin
+    last_seen: LastSeen
+    passwords: Passwords
+    shared_rooms: SharedRooms
+
+    async def close(self) -> None:
+        """Write what is only in memory and stop the threads. Before the database closes."""
+        await self.last_seen.save()
+        self.passwords.close()
+
+
+def assemble_accounts(
+    settings: AccountSettings, database: Database, log: Log[Change], clock: Clock, entropy: Entropy, ports: AccountPorts
+) -> Accounts:
+    """Build everything of this feature. The log must not have started to speak before: the reader listens to it."""
+    cache = TokenCache()
+    passwords = Passwords(settings, entropy)
+    password_check = PasswordCheck(database, passwords, FailedLogins(clock, settings.failed_logins_max))
+    sessions = Sessions(database, log, clock, entropy, settings, cache)
+    invitations = Invitations(database, clock, entropy)
+    uia = InteractiveAuthentication(settings, password_check, invitations, clock, entropy)
+    reader = AccountReader(database, log, clock)
+    last_seen = LastSeen(database, clock)
+    registrar = Registrar(database, log, clock, entropy, settings, passwords, sessions, invitations, uia, ports.appservices)
+    return Accounts(
+        settings=settings,
+        reader=reader,
+        authenticator=AccountAuthenticator(database, clock, cache, last_seen, ports.appservices),
+        uia=uia,
+        registrar=registrar,
+        invitations=invitations,
+        shared_secret=SharedSecretRegistration(settings.shared_secret, registrar, clock, entropy),
+        logins=Logins(database, settings, sessions, password_check, ports.appservices, ports.cross_signing),
+        sessions=sessions,
+        devices=Devices(database, log, clock, sessions),
+        profiles=Profiles(database, log, settings, reader, ports.remote_profiles),
+        user_data=UserData(database, log),
+        presence=PresenceBook(database, log, clock, enabled=settings.presence),
+        admin=AccountAdmin(database, log, clock, entropy, settings, reader, passwords, sessions),
+        last_seen=last_seen,
+        passwords=passwords,
+        shared_rooms=ports.shared_rooms,
+    )

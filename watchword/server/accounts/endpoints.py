@@ -1,0 +1,18 @@
+"""Every door of accounts. The service to mount them with is `assembly.Accounts`."""
+
+from watchword.edge.endpoint import Endpoint
+from watchword.server.accounts import (
+    endpoints_account_data,
+    endpoints_devices,
+    endpoints_login,
+    endpoints_profile,
+    endpoints_register,
+)
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *endpoints_register.ENDPOINTS,
+    *endpoints_login.ENDPOINTS,
+    *endpoints_devices.ENDPOINTS,
+    *endpoints_profile.ENDPOINTS,
+    *endpoints_account_data.ENDPOINTS,
+)

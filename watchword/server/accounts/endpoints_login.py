@@ -1,0 +1,215 @@
+"""The doors of sessions: login, refresh, logout, whoami, and what is done to an account as a whole."""
+
+from watchword.base.errors import BadRequest, Forbidden, NotFound
+from watchword.edge.authentication import bearer_token
+from watchword.edge.endpoint import Auth, Body, Endpoint, Rate
+from watchword.edge.replies import Reply
+from watchword.edge.request import Request
+from watchword.edge.requester import Kind, Requester
+from watchword.protocol.ids import parse_user_id
+from watchword.server.accounts.assembly import Accounts
+from watchword.server.accounts.decide import PASSWORD
+from watchword.server.accounts.endpoints_register import tokens_body
+
+# Sessions
+
+
+async def login_flows(request: Request, _: None, accounts: Accounts) -> Reply:
+    if not accounts.settings.password_login:
+        raise NotFound("This server does not offer this kind of login.", "M_UNRECOGNIZED")
+    return Reply.json({"flows": [{"type": flow} for flow in accounts.logins.flows()]})
+
+
+async def login(request: Request, _: None, accounts: Accounts) -> Reply:
+    tokens = await accounts.logins.log_in(request, bearer_token(request))
+    body = tokens_body(tokens, accounts)
+    if accounts.settings.public_base_url is not None:
+        body["well_known"] = {"m.homeserver": {"base_url": accounts.settings.public_base_url}}
+    return Reply.json(body)
+
+
+async def refresh(request: Request, _: None, accounts: Accounts) -> Reply:
+    tokens = await accounts.sessions.refresh(request.field("refresh_token", str))
+    body: dict[str, object] = {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token}
+    if tokens.expires_in_ms is not None:
+        body["expires_in_ms"] = tokens.expires_in_ms
+    return Reply.json(body)
+
+
+async def logout(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    await accounts.logins.log_out(requester)
+    return Reply.EMPTY
+
+
+async def logout_all(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    await accounts.logins.log_out_everywhere(requester)
+    return Reply.EMPTY
+
+
+async def whoami(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    body: dict[str, object] = {"user_id": requester.user_id, "is_guest": requester.is_guest}
+    if requester.device_id is not None:
+        body["device_id"] = requester.device_id
+    return Reply.json(body)
+
+
+# The account
+
+
+async def change_password(request: Request, requester: Requester | None, accounts: Accounts) -> Reply:
+    password = request.field("new_password", str)
+    log_out = request.field_or("logout_devices", bool, True)
+    accounts.registrar.check_password(password)
+    if not accounts.settings.password_login:
+        raise Forbidden("This server has no passwords.")
+    _require_user(requester)
+    meaning = {"new_password": password, "logout_devices": log_out}
+    user_id = await accounts.uia.identify(request, requester, "account/password", meaning)
+    keep = None if requester is None else requester.device_id
+    await accounts.admin.change_password(user_id, password, log_out=log_out, keep=keep)
+    return Reply.EMPTY
+
+
+async def deactivate(request: Request, requester: Requester | None, accounts: Accounts) -> Reply:
+    erase = request.field_or("erase", bool, False)
+    _require_user(requester)
+    user_id = await accounts.uia.identify(request, requester, "account/deactivate", {"erase": erase})
+    await accounts.admin.deactivate(user_id, erase=erase)
+    # There are no third-party identifiers here that could stay bound.
+    return Reply.json({"id_server_unbind_result": "success"})
+
+
+def _require_user(requester: Requester | None) -> None:
+    if requester is not None and requester.kind is not Kind.USER:
+        raise Forbidden(f"Only who logged in with {PASSWORD} may do this.")
+
+
+async def third_party_ids(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    return Reply.json({"threepids": []})
+
+
+# Administrators
+
+
+async def whois(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    return Reply.json(await accounts.admin.whois(requester, request.param("userId", parse_user_id)))
+
+
+async def see_lock(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    account = await accounts.admin.moderated(requester, request.param("userId", parse_user_id))
+    return Reply.json({"locked": account.is_locked})
+
+
+async def set_lock(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    locked = _flag(request, requester, "locked")
+    await accounts.admin.set_locked(requester, request.param("userId", parse_user_id), locked)
+    return Reply.json({"locked": locked})
+
+
+async def see_suspension(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    account = await accounts.admin.moderated(requester, request.param("userId", parse_user_id))
+    return Reply.json({"suspended": account.is_suspended})
+
+
+async def set_suspension(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    suspended = _flag(request, requester, "suspended")
+    await accounts.admin.set_suspended(requester, request.param("userId", parse_user_id), suspended)
+    return Reply.json({"suspended": suspended})
+
+
+def _flag(request: Request, requester: Requester, name: str) -> bool:
+    if not requester.is_admin:
+        raise Forbidden("Only administrators of this server may do this.")
+    return request.field(name, bool)
+
+
+async def is_administrator(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    """COMPAT(bridges, until 2028): a bridge asks at its start whether it is an administrator."""
+    if not requester.is_admin:
+        raise Forbidden("Only administrators of this server may do this.")
+    account = await accounts.reader.account(request.param("userId", parse_user_id))
+    if account is None:
+        raise BadRequest("M_NOT_FOUND", "There is no such user.", status=404)
+    return Reply.json({"admin": account.is_admin})
+
+
+_LOGIN = "/_matrix/client/v3/login"
+_LOCK = "/_matrix/client/v1/admin/lock/{userId}"
+_SUSPEND = "/_matrix/client/v1/admin/suspend/{userId}"
+
+ENDPOINTS = (
+    Endpoint("GET", _LOGIN, login_flows, "client-server-api#get_matrixclientv3login", auth=Auth.NONE, rate=Rate.LOGIN),
+    Endpoint(
+        "POST",
+        _LOGIN,
+        login,
+        "client-server-api#post_matrixclientv3login",
+        auth=Auth.NONE,
+        rate=Rate.LOGIN,
+        body=Body.JSON,
+    ),
+    Endpoint(
+        "POST",
+        "/_matrix/client/v3/refresh",
+        refresh,
+        "client-server-api#post_matrixclientv3refresh",
+        auth=Auth.NONE,
+        rate=Rate.LOGIN,
+        body=Body.JSON,
+    ),
+    Endpoint(
+        "POST",
+        "/_matrix/client/v3/logout",
+        logout,
+        "client-server-api#post_matrixclientv3logout",
+        auth=Auth.CLIENT_LOCKED,
+        guests=True,
+    ),
+    Endpoint(
+        "POST",
+        "/_matrix/client/v3/logout/all",
+        logout_all,
+        "client-server-api#post_matrixclientv3logoutall",
+        auth=Auth.CLIENT_LOCKED,
+        guests=True,
+    ),
+    Endpoint(
+        "GET",
+        "/_matrix/client/v3/account/whoami",
+        whoami,
+        "client-server-api#get_matrixclientv3accountwhoami",
+        guests=True,
+    ),
+    Endpoint(
+        "POST",
+        "/_matrix/client/v3/account/password",
+        change_password,
+        "client-server-api#post_matrixclientv3accountpassword",
+        auth=Auth.OPTIONAL,
+        rate=Rate.LOGIN,
+        body=Body.JSON,
+    ),
+    Endpoint(
+        "POST",
+        "/_matrix/client/v3/account/deactivate",
+        deactivate,
+        "client-server-api#post_matrixclientv3accountdeactivate",
+        auth=Auth.OPTIONAL,
+        rate=Rate.LOGIN,
+        body=Body.OPTIONAL_JSON,
+    ),
+    Endpoint("GET", "/_matrix/client/v3/account/3pid", third_party_ids, "client-server-api#get_matrixclientv3account3pid"),
+    Endpoint("GET", "/_matrix/client/v3/admin/whois/{userId}", whois, "client-server-api#get_matrixclientv3adminwhoisuserid"),
+    Endpoint("GET", _LOCK, see_lock, "client-server-api#get_matrixclientv1adminlockuserid"),
+    Endpoint("PUT", _LOCK, set_lock, "client-server-api#put_matrixclientv1adminlockuserid", rate=Rate.WRITE, body=Body.JSON),
+    Endpoint("GET", _SUSPEND, see_suspension, "client-server-api#get_matrixclientv1adminsuspenduserid"),
+    Endpoint(
+        "PUT",
+        _SUSPEND,
+        set_suspension,
+        "client-server-api#put_matrixclientv1adminsuspenduserid",
+        rate=Rate.WRITE,
+        body=Body.JSON,
+    ),
+    Endpoint("GET", "/_synapse/admin/v1/users/{userId}/admin", is_administrator, ""),
+)

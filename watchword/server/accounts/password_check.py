@@ -1,0 +1,37 @@
+"""Whose password is this. Shared by login and interactive authentication; counts failures."""
+
+from dataclasses import dataclass
+
+from watchword.edge.request import Request
+from watchword.protocol.ids import UserId
+from watchword.server.accounts import tables
+from watchword.server.accounts.commands import Account
+from watchword.server.accounts.passwords import FailedLogins, Passwords
+from watchword.storage import Database
+
+
+@dataclass(frozen=True)
+class PasswordCheck:
+    """Looks the account up and asks the hasher; unknown users take as long as known ones."""
+
+    database: Database
+    passwords: Passwords
+    failures: FailedLogins
+
+    async def account(self, request: Request, user_id: UserId | None, password: str) -> Account | None:
+        """The account whose password it is, or None. user_id None: nobody here. Raises LimitExceeded."""
+        name = user_id or ""
+        self.failures.check(name, request.client_address)
+        found = await self.find(user_id)
+        is_correct = await self.passwords.is_correct(None if found is None else found.password_hash, password)
+        if found is not None and is_correct and not found.is_deactivated:
+            return found
+        self.failures.note(name, request.client_address)
+        return None
+
+    async def find(self, user_id: UserId | None) -> Account | None:
+        """The account of a name."""
+        if user_id is None:
+            return None
+        async with self.database.read() as tx:
+            return await tables.account(tx, user_id)

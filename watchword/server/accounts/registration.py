@@ -1,0 +1,205 @@
+"""Making accounts: by invitation, openly, as a guest, for an application service, or by an operator's script.
+
+A name is checked before anybody is asked to authenticate, and again in the transaction that makes the account.
+"""
+
+from dataclasses import dataclass
+
+from watchword.base.clock import Clock
+from watchword.base.entropy import Entropy
+from watchword.base.errors import BadRequest, Forbidden
+from watchword.edge.request import Request
+from watchword.protocol.ids import DeviceId, UserId, parse_device_id
+from watchword.server.accounts import tables
+from watchword.server.accounts.commands import (
+    AccountSettings,
+    CreateAccount,
+    OpenSession,
+    Refused,
+    RegistrationMode,
+    Tokens,
+)
+from watchword.server.accounts.decide import device_name_refusal, new_user_id, password_refusal, registration_flows
+from watchword.server.accounts.invitations import Invitations
+from watchword.server.accounts.passwords import Passwords
+from watchword.server.accounts.ports import Appservices
+from watchword.server.accounts.sessions import Sessions
+from watchword.server.accounts.tokens import unknown_token
+from watchword.server.accounts.uia import InteractiveAuthentication
+from watchword.server.changes import AccountCreated, Change
+from watchword.storage import Database, Log, Tx
+
+_ACTION = "register"
+_GENERATED = "abcdefghijkmnpqrstuvwxyz23456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a newcomer wishes. username None: any name. device_id None: a new device."""
+
+    username: str | None
+    password: str | None
+    device_id: DeviceId | None
+    device_name: str | None
+    wants_login: bool
+    refreshable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A new account; tokens None if the newcomer did not want to be logged in."""
+
+    user_id: UserId
+    tokens: Tokens | None
+
+
+def registration_in(request: Request) -> Registration:
+    """Read a registration. Raises BadRequest."""
+    device_id = request.field_or_none("device_id", str)
+    wish = Registration(
+        username=request.field_or_none("username", str),
+        password=request.field_or_none("password", str),
+        device_id=None if device_id is None else request.field_parsed("device_id", parse_device_id),
+        device_name=request.field_or_none("initial_device_display_name", str),
+        wants_login=not request.field_or("inhibit_login", bool, False),
+        refreshable=request.field_or("refresh_token", bool, False),
+    )
+    refused = device_name_refusal(wish.device_name)
+    if refused is not None:
+        raise refused.error()
+    return wish
+
+
+@dataclass(frozen=True)
+class Registrar:
+    """Makes accounts."""
+
+    database: Database
+    log: Log[Change]
+    clock: Clock
+    entropy: Entropy
+    settings: AccountSettings
+    passwords: Passwords
+    sessions: Sessions
+    invitations: Invitations
+    uia: InteractiveAuthentication
+    appservices: Appservices
+
+    async def register(self, request: Request) -> Registered:
+        """A newcomer's request, through interactive authentication. Raises Refusal.
+
+        Spec: client-server-api#post_matrixclientv3register
+        """
+        flows = registration_flows(self.settings.registration)
+        if isinstance(flows, Refused):
+            raise flows.error()
+        wish = registration_in(request)
+        if wish.username is not None:
+            await self.check_name(wish.username)
+        if wish.password is not None:
+            self.check_password(wish.password)
+        # The session pays for one account, whatever its name: a name taken meanwhile must not cost the invitation.
+        session = await self.uia.passed(request, None, _ACTION, None, flows)
+        if wish.password is None:
+            raise BadRequest("M_MISSING_PARAM", "The password is missing.")
+        self.uia.take(session)
+        try:
+            user_id = await self._name(wish.username)
+            command = CreateAccount(user_id, await self.passwords.hash(wish.password), invitation_id=session.invitation_id)
+            registered = await self.create(command, wish)
+        except BaseException:
+            self.uia.give_back(session)
+            raise
+        self.uia.finish(session)
+        return registered
+
+    async def register_guest(self, request: Request) -> Registered:
+        """An account without a password; whatever else the body says is ignored. Raises Forbidden if guests are off.
+
+        Spec: client-server-api#guest-access
+        """
+        if not self.settings.guests or self.settings.registration is RegistrationMode.CLOSED:
+            raise Forbidden("This server does not admit guests.", "M_GUEST_ACCESS_FORBIDDEN")
+        name = request.json.get("initial_device_display_name")
+        name = name if isinstance(name, str) and device_name_refusal(name) is None else None
+        wish = Registration(None, None, None, name, wants_login=True, refreshable=False)
+        return await self.create(CreateAccount(await self._name(None), None, is_guest=True), wish)
+
+    async def register_for_appservice(self, request: Request, token: str | None) -> Registered:
+        """A user in an application service's namespace. Raises Unauthenticated, BadRequest M_EXCLUSIVE or M_USER_IN_USE.
+
+        Spec: application-service-api#server-admin-style-permissions
+        """
+        appservice_id = None if token is None else self.appservices.id_of(token)
+        if appservice_id is None:
+            raise unknown_token()
+        wish = registration_in(request)
+        if wish.username is None:
+            raise BadRequest("M_MISSING_PARAM", "username is missing.")
+        user_id = self._user_id(wish.username)
+        if not self.appservices.may_register(appservice_id, user_id):
+            raise BadRequest("M_EXCLUSIVE", "This user is outside the namespace of the application service.")
+        return await self.create(CreateAccount(user_id, None, appservice_id=appservice_id), wish)
+
+    async def register_as_operator(
+        self, username: str, password: str, *, admin: bool, device_name: str | None = None, wants_login: bool = True
+    ) -> Registered:
+        """An account made by somebody who proved to be the operator. Raises BadRequest."""
+        user_id = await self.check_name(username)
+        self.check_password(password)
+        wish = Registration(username, password, None, device_name, wants_login=wants_login, refreshable=False)
+        return await self.create(CreateAccount(user_id, await self.passwords.hash(password), is_admin=admin), wish)
+
+    def check_password(self, password: str) -> None:
+        """Raises BadRequest M_WEAK_PASSWORD."""
+        refused = password_refusal(password, self.settings.password_characters_min)
+        if refused is not None:
+            raise refused.error()
+
+    async def check_name(self, username: str) -> UserId:
+        """The ID that a name makes. Raises BadRequest M_INVALID_USERNAME, M_EXCLUSIVE or M_USER_IN_USE."""
+        user_id = self._user_id(username)
+        if self.appservices.exclusive_owner(user_id) is not None:
+            raise BadRequest("M_EXCLUSIVE", "This name is reserved for an application service.")
+        async with self.database.read() as tx:
+            if await tables.account(tx, user_id) is not None:
+                raise _in_use()
+        return user_id
+
+    def _user_id(self, username: str) -> UserId:
+        user_id = new_user_id(username, self.settings.server_name)
+        if isinstance(user_id, Refused):
+            raise user_id.error()
+        return user_id
+
+    async def _name(self, username: str | None) -> UserId:
+        # Ten characters of 32: that two newcomers draw the same one is refused like any name in use.
+        return await self.check_name(self.entropy.letters(10, _GENERATED) if username is None else username)
+
+    async def create(self, command: CreateAccount, wish: Registration) -> Registered:
+        """Commit the account, its first session and the news of it. Raises BadRequest M_USER_IN_USE, Forbidden."""
+        tokens: Tokens | None = None
+        async with self.database.write() as tx:
+            await self._insert(tx, command)
+            if wish.wants_login:
+                opened = OpenSession(command.user_id, wish.device_id, wish.device_name, wish.refreshable)
+                tokens = await self.sessions.open(tx, opened)
+        return Registered(command.user_id, tokens)
+
+    async def _insert(self, tx: Tx, command: CreateAccount) -> None:
+        invitation = None
+        if command.invitation_id is not None:
+            invitation = await self.invitations.use(tx, command.invitation_id)
+            if invitation is None:
+                raise Forbidden("This registration token is no longer valid.")
+        if invitation is not None and invitation.grants_admin:
+            command = CreateAccount(command.user_id, command.password_hash, is_admin=True)
+        invited_by = None if invitation is None else invitation.created_by
+        if not await tables.insert_account(tx, command, self.clock.now_ms(), invited_by):
+            raise _in_use()
+        invite_to = [] if invitation is None else list(invitation.invite_to)
+        await self.log.append(tx, AccountCreated(command.user_id, invite_to, invited_by))
+
+
+def _in_use() -> BadRequest:
+    return BadRequest("M_USER_IN_USE", "This user name is taken.")
