@@ -1,0 +1,12 @@
+"""The whole door of e2ee, one table; `Router.mount(ENDPOINTS, service)` with an `E2eeService`."""
+
+from watchword.edge.endpoint import Endpoint
+from watchword.server.e2ee import key_endpoints, server_endpoints, to_device_endpoints
+from watchword.server.e2ee.backup import endpoints as backup_endpoints
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *key_endpoints.ENDPOINTS,
+    *to_device_endpoints.ENDPOINTS,
+    *backup_endpoints.ENDPOINTS,
+    *server_endpoints.ENDPOINTS,
+)
