@@ -12,10 +12,10 @@ import msgspec
 import vodozemac
 
 from watchword.base.clock import Clock
-from watchword.client.crypto.encoding import to_base64
 from watchword.client.crypto.records import Records
 from watchword.client.crypto.requests import KeysUpload
 from watchword.client.crypto.signing import signed
+from watchword.protocol.unpadded_base64 import encode as to_base64
 
 OLM = "m.olm.v1.curve25519-aes-sha2"
 MEGOLM = "m.megolm.v1.aes-sha2"

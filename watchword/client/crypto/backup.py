@@ -17,12 +17,13 @@ from watchword.base.errors import RemoteProtocolError
 from watchword.client.crypto.account import MEGOLM, OwnAccount
 from watchword.client.crypto.cross_signing import CrossSigning
 from watchword.client.crypto.devices import DeviceBook, Trust
-from watchword.client.crypto.encoding import from_base64, to_base64
 from watchword.client.crypto.inbound import RoomKey, RoomKeys
 from watchword.client.crypto.records import Records
 from watchword.client.crypto.requests import BackupStopped, BackupUpload
 from watchword.client.crypto.signing import is_signed_by, signed
 from watchword.client.crypto.untrusted import decode_object, object_at, text_at
+from watchword.protocol.unpadded_base64 import decode as from_base64
+from watchword.protocol.unpadded_base64 import encode as to_base64
 
 ALGORITHM = "m.megolm_backup.v1.curve25519-aes-sha2"
 SECRET_NAME = "m.megolm_backup.v1"  # noqa: S105 (the name of a secret, not one)
@@ -106,9 +107,9 @@ class KeyBackup:
     def _is_signed_by_us(self, auth_data: Mapping[str, Any]) -> bool:
         user_id = self._account.user_id
         identity = self._book.identity(user_id)
-        if identity is not None and self._book.own_identity_is_trusted:
-            if is_signed_by(auth_data, user_id, identity.master, identity.master):
-                return True
+        master = identity.master if identity is not None and self._book.own_identity_is_trusted else None
+        if master is not None and is_signed_by(auth_data, user_id, master, master):
+            return True
         return any(
             is_signed_by(auth_data, user_id, device.device_id, device.ed25519)
             for device in self._book.devices_of(user_id).values()

@@ -16,11 +16,12 @@ from watchword.base.entropy import Entropy
 from watchword.base.errors import RemoteProtocolError
 from watchword.client.crypto.account import OwnAccount
 from watchword.client.crypto.devices import DeviceBook
-from watchword.client.crypto.encoding import from_base64, to_base64
 from watchword.client.crypto.outbox import Outbox
 from watchword.client.crypto.records import Records
 from watchword.client.crypto.requests import SigningKeysUpload
 from watchword.client.crypto.signing import SeedSigner, signed
+from watchword.protocol.unpadded_base64 import decode as from_base64
+from watchword.protocol.unpadded_base64 import encode as to_base64
 
 MASTER = "m.cross_signing.master"
 SELF_SIGNING = "m.cross_signing.self_signing"

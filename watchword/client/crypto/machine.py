@@ -129,8 +129,9 @@ class CryptoMachine:
             return
         except RemoteProtocolError:
             return
-        if event.device is None:
+        if self.devices.device_by_key(sender, event.sender_key) is None:
             self.devices.track([sender])
+            self.devices.receive_changes([sender], [])  # A device that we do not know is using our list's gap.
         self._receive_olm(event)
 
     def _receive_olm(self, event: OlmEvent) -> None:
@@ -252,7 +253,6 @@ class CryptoMachine:
             self._receive_claimed(claim, object_at(body, "one_time_keys"))
         elif self.devices.receive_answer(request_id, body):
             self.cross_signing.check_own_identity()
-            self.verifications.check_devices()
         else:
             _ = (
                 self.account.receive_answer(request_id, counts)

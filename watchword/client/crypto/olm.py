@@ -21,10 +21,11 @@ from watchword.base.clock import Clock
 from watchword.base.errors import RemoteProtocolError
 from watchword.client.crypto.account import OLM, ONE_TIME_KEY, OwnAccount
 from watchword.client.crypto.devices import Device, DeviceBook, parse_device
-from watchword.client.crypto.encoding import from_base64, to_base64
 from watchword.client.crypto.records import Records
 from watchword.client.crypto.signing import is_signed_by
 from watchword.client.crypto.untrusted import decode_object, integer_at, object_at, text_at
+from watchword.protocol.unpadded_base64 import decode as from_base64
+from watchword.protocol.unpadded_base64 import encode as to_base64
 
 _SESSIONS_MAX = 8
 _UNWEDGE_INTERVAL_MS = 3_600_000
@@ -119,9 +120,8 @@ class OlmChannels:
         old = next((kept for kept in row.sessions if kept.session_id == session.session_id), None)
         used_ts = self._clock.now_ms() if first or old is None else old.used_ts
         kept = OlmSession(session.session_id, session.pickle(self._pickle_key), used_ts)
-        others = [other for other in row.sessions if other.session_id != kept.session_id]
         if first or old is None:
-            sessions = [kept, *others]
+            sessions = [kept, *(other for other in row.sessions if other is not old)]
         else:
             sessions = [kept if other is old else other for other in row.sessions]
         for dropped in sessions[_SESSIONS_MAX:]:
@@ -173,7 +173,8 @@ class OlmChannels:
         own_keys: our signed device keys, so that the receiver need not ask for them.
         """
         row = self._peers.get(device.curve25519)
-        assert row is not None and row.sessions, device.device_id
+        assert row is not None, device.device_id
+        assert row.sessions, device.device_id
         session = self._session(row.sessions[0])
         payload = {
             "type": event_type,

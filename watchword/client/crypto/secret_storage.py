@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from watchword.base.entropy import Entropy
 from watchword.base.errors import RemoteProtocolError
-from watchword.client.crypto.encoding import from_base64, to_base64
 from watchword.client.crypto.failures import WrongRecoveryKey
 from watchword.client.crypto.untrusted import integer_at, object_at, text_at
+from watchword.protocol.unpadded_base64 import decode as from_base64
+from watchword.protocol.unpadded_base64 import encode as to_base64
 
 ALGORITHM = "m.secret_storage.v1.aes-hmac-sha2"
 DEFAULT_KEY = "m.secret_storage.default_key"

@@ -11,8 +11,10 @@ import vodozemac
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from watchword.base.errors import RemoteProtocolError
-from watchword.client.crypto.encoding import canonical, from_base64, to_base64
 from watchword.client.crypto.untrusted import text_at
+from watchword.protocol import canonical_json
+from watchword.protocol.unpadded_base64 import decode as from_base64
+from watchword.protocol.unpadded_base64 import encode as to_base64
 
 
 class Signer(Protocol):
@@ -45,7 +47,7 @@ class SeedSigner:
 
 def signable(value: Mapping[str, Any]) -> bytes:
     """The bytes that a signature of this object covers. Raises RemoteProtocolError if it has no canonical form."""
-    return canonical({key: part for key, part in value.items() if key not in ("signatures", "unsigned")})
+    return canonical_json.encode({key: part for key, part in value.items() if key not in ("signatures", "unsigned")})
 
 
 def signed(value: Mapping[str, Any], user_id: str, signer: Signer) -> dict[str, Any]:
@@ -58,8 +60,8 @@ def signed(value: Mapping[str, Any], user_id: str, signer: Signer) -> dict[str, 
 def is_signed_by(value: Mapping[str, Any], user_id: str, key_name: str, public_key: str) -> bool:
     """Whether the object carries a valid signature of this public key, filed under `user_id` and `ed25519:key_name`."""
     signature = text_at(value, "signatures", user_id, f"ed25519:{key_name}")
-    if signature is None:
-        return False
+    if signature is None or not is_key(public_key):
+        return False  # vodozemac must not be given a key of another length: it panics.
     try:
         key = vodozemac.Ed25519PublicKey.from_base64(public_key)
         key.verify_signature(signable(value), vodozemac.Ed25519Signature.from_base64(signature))
