@@ -6,7 +6,7 @@ Deliberately absent: fetching keys, and deciding which key was valid when. Keys 
 Spec: appendices#signing-json, server-server-api#signing-events
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_open, crypto_sign_PUBLICKEYBYTES, crypto_sign_seed_keypair
@@ -100,7 +100,10 @@ def signable_event(raw: Mapping[str, Any], version: RoomVersion) -> bytes:
 
 
 def signatures_of(value: Mapping[str, Any], server_name: str) -> Mapping[str, str]:
-    """Key identifier to signature (base64) of one server or user in a signed object; malformed parts are left out."""
+    """Key identifier to signature (base64) of one server or user in a signed object; malformed parts are left out.
+
+    A policy server signs as its own server with the key `ed25519:policy_server`, which is no signing key of that server.
+    """
     everybody = value.get("signatures")
     own = everybody.get(server_name) if isinstance(everybody, dict) else None
     if not isinstance(own, dict):
@@ -109,11 +112,13 @@ def signatures_of(value: Mapping[str, Any], server_name: str) -> Mapping[str, st
 
 
 def add_signature(value: Mapping[str, Any], server_name: str, key_id: str, signature: str) -> dict[str, Any]:
-    """The same object with one signature more, as a new dict; those of others stay, also those of the same server."""
-    merged = {**value}
-    everybody = value.get("signatures", {})
-    merged["signatures"] = {**everybody, server_name: {**everybody.get(server_name, {}), key_id: signature}}
-    return merged
+    """The same object with one signature more, as a new dict; those of others stay, also those of the same server.
+
+    Signatures of the wrong form, which nobody could check, are dropped.
+    """
+    everybody = value.get("signatures")
+    others = everybody if isinstance(everybody, dict) else {}
+    return {**value, "signatures": {**others, server_name: {**signatures_of(value, server_name), key_id: signature}}}
 
 
 def sign_json(value: Mapping[str, Any], server_name: str, key: SigningKey) -> dict[str, Any]:
@@ -123,8 +128,7 @@ def sign_json(value: Mapping[str, Any], server_name: str, key: SigningKey) -> di
 
 def verify_json(value: Mapping[str, Any], server_name: str, key: VerifyKey) -> bool:
     """Whether the object carries a valid signature of that server by that key. Spec: appendices#checking-for-a-signature"""
-    signature = signatures_of(value, server_name).get(key.key_id)
-    return signature is not None and key.verify(signable_json(value), signature)
+    return _verify(value, server_name, key, signable_json)
 
 
 def sign_event(raw: Mapping[str, Any], version: RoomVersion, server_name: str, key: SigningKey) -> dict[str, Any]:
@@ -137,8 +141,17 @@ def sign_event(raw: Mapping[str, Any], version: RoomVersion, server_name: str, k
 
 def verify_event(raw: Mapping[str, Any], version: RoomVersion, server_name: str, key: VerifyKey) -> bool:
     """Whether the event carries a valid signature of that server by that key."""
-    signature = signatures_of(raw, server_name).get(key.key_id)
-    return signature is not None and key.verify(signable_event(raw, version), signature)
+    return _verify(raw, server_name, key, lambda event: signable_event(event, version))
+
+
+def _verify(value: Mapping[str, Any], server_name: str, key: VerifyKey, signable: Callable[[Mapping[str, Any]], bytes]) -> bool:
+    signature = signatures_of(value, server_name).get(key.key_id)
+    if signature is None:
+        return False
+    try:
+        return key.verify(signable(value), signature)
+    except RemoteProtocolError:
+        return False
 
 
 def required_signers(raw: Mapping[str, Any], version: RoomVersion) -> frozenset[ServerName]:

@@ -98,6 +98,18 @@ def test_a_missing_or_malformed_signature_is_just_no(found: object) -> None:
     assert not signatures.verify_event(event, V12, "domain", KEY.verify_key)
 
 
+@pytest.mark.parametrize("found", [None, [], "x", {"domain": []}, {"domain": {"ed25519:1": 1}}])
+def test_signing_drops_signatures_that_have_no_form(found: object) -> None:
+    signed = signatures.sign_json({"a": 1, "signatures": found}, "domain", KEY)
+    assert signed == signatures.sign_json({"a": 1}, "domain", KEY)
+
+
+def test_what_cannot_be_encoded_does_not_verify() -> None:
+    broken = {"type": "\ud800", "content": {}, "signatures": {"domain": {"ed25519:1": "A" * 86}}}
+    assert not signatures.verify_json(broken, "domain", KEY.verify_key)
+    assert not signatures.verify_event(broken, V12, "domain", KEY.verify_key)
+
+
 def test_an_unsigned_object_does_not_verify() -> None:
     assert not signatures.verify_json({}, "domain", KEY.verify_key)
     assert not signatures.verify_event({}, V12, "domain", KEY.verify_key)
