@@ -1,5 +1,7 @@
 """The doors for newcomers: registration, names, registration tokens, and the pages of interactive authentication."""
 
+import base64
+import hashlib
 from html import escape
 from urllib.parse import parse_qsl
 
@@ -14,10 +16,21 @@ from watchword.server.accounts.decide import APPSERVICE, DUMMY, REGISTRATION_TOK
 from watchword.server.accounts.registration import Registered
 
 _FORM_BYTES_MAX = 4_096
+_STYLE = "body{font-family:sans-serif;max-width:30em;margin:3em auto;padding:0 1em}"
+_SCRIPT = (
+    "if(window.onAuthDone){window.onAuthDone()}else if(window.opener&&window.opener.postMessage)"
+    '{window.opener.postMessage("authDone","*")}'
+)
+
+
+def _fingerprint(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 _PAGE_HEADERS = {
     "content-type": "text/html; charset=utf-8",
-    "content-security-policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
+    "content-security-policy": f"default-src 'none'; script-src {_fingerprint(_SCRIPT)}; style-src {_fingerprint(_STYLE)}; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
@@ -122,27 +135,22 @@ async def _form_fields(request: Request) -> dict[str, str]:
 def _page(body: str, status: int = 200) -> Reply:
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        "<title>Authentication</title><style>body{font-family:sans-serif;max-width:30em;margin:3em auto;padding:0 1em}"
-        f"</style></head><body>{body}</body></html>"
+        f"<title>Authentication</title><style>{_STYLE}</style></head><body>{body}</body></html>"
     )
     return Reply(status, page.encode(), _PAGE_HEADERS)
 
 
 def _form(stage: str, session_id: str, complaint: str) -> str:
-    token = ""
+    more = ""
     if stage == REGISTRATION_TOKEN:
-        token = '<p><label>Registration token <input name="token" maxlength="64" required autocomplete="off"></label></p>'
+        more = '<p><label>Registration token <input name="token" maxlength="64" required autocomplete="off"></label></p>'
     return (
         f'<h1>Go on</h1><p role="alert">{escape(complaint)}</p><form method="post">'
-        f'<input type="hidden" name="session" value="{escape(session_id)}">{token}<button>Continue</button></form>'
+        f'<input type="hidden" name="session" value="{escape(session_id)}">{more}<button>Continue</button></form>'
     )
 
 
-_DONE = (
-    "<h1>Done</h1><p>You may close this window and go back to your application.</p><script>"
-    "if(window.onAuthDone){window.onAuthDone()}else if(window.opener&&window.opener.postMessage)"
-    '{window.opener.postMessage("authDone","*")}</script>'
-)
+_DONE = f"<h1>Done</h1><p>You may close this window and go back to your application.</p><script>{_SCRIPT}</script>"
 
 _OPERATOR = "/_synapse/admin/v1/register"
 _PAGE = "/_matrix/client/v3/auth/{type}/fallback/web"

@@ -275,7 +275,8 @@ async def insert_invitation(tx: Tx, token_hash: bytes, made: Invitation) -> int 
     """Store a new invitation; its number, or None if the token is taken."""
     row = await tx.fetch_one(
         "INSERT INTO invitations "
-        "(token_hash, uses_allowed, created_ts, expires_ts, created_by, label, invite_to, grants_admin) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (token_hash) DO NOTHING RETURNING invitation_id",
+        "(token_hash, uses_allowed, created_ts, expires_ts, created_by, label, invite_to, grants_admin) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (token_hash) DO NOTHING RETURNING invitation_id",
         token_hash,
         made.uses_allowed,
         made.created_ts,
