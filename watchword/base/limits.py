@@ -145,3 +145,11 @@ dns_timeout_ms = 10_000
 egress_connections_max = 1_000
 egress_connect_timeout_ms = 10_000
 egress_keep_alive_ms = 60_000
+
+# Push rules. Wildcards: characters of all patterns' pieces with `?`, which are slow to search
+push_rules_max = 1_000
+push_rule_bytes_max = 16_384
+push_conditions_max = 50
+push_pattern_characters_max = 512
+push_wildcard_characters_max = 1_024
+typing_from_peers_ms = 60_000

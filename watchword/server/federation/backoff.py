@@ -4,6 +4,7 @@ The wait doubles with each failure, with some chance in it, so that many servers
 return together. A request from a server shows that it is alive and ends its wait.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from watchword.base import limits
@@ -34,6 +35,11 @@ class Backoff:
         self._clock = clock
         self._entropy = entropy
         self._failing: dict[ServerName, DestinationRow] = {}
+        self._listeners: list[Callable[[ServerName], None]] = []
+
+    def listen(self, listener: Callable[[ServerName], None]) -> None:
+        """Call listener with every server that may be tried again."""
+        self._listeners.append(listener)
 
     async def start(self) -> None:
         """Read who did not answer before the last stop."""
@@ -69,6 +75,7 @@ class Backoff:
         if row is not None:
             now = self._clock.now_ms()
             await self._save(DestinationRow(server_name, last_success_ts=now))
+            self._tell(server_name)
 
     async def failed(self, attempt: Attempt, *, wait_ms: int | None = None) -> None:
         """The server did not answer, or asked for a pause of wait_ms."""
@@ -89,13 +96,16 @@ class Backoff:
         self._failing[name] = row
         await self._save(row)
 
-    def heard_from(self, server_name: ServerName) -> bool:
-        """A request of this server was proved: it may be tried at once. True if it was being left alone."""
+    def heard_from(self, server_name: ServerName) -> None:
+        """A request of this server was proved: it may be tried at once."""
         row = self._failing.get(server_name)
-        if row is None or row.retry_after_ts <= self._clock.now_ms():
-            return False
-        self._failing[server_name] = replace(row, retry_after_ts=self._clock.now_ms())
-        return True
+        if row is not None and row.retry_after_ts > self._clock.now_ms():
+            self._failing[server_name] = replace(row, retry_after_ts=self._clock.now_ms())
+            self._tell(server_name)
+
+    def _tell(self, server_name: ServerName) -> None:
+        for listener in self._listeners:
+            listener(server_name)
 
     def _wait_after(self, failures: int) -> int:
         doubled = self._settings.backoff_first_ms << min(failures - 1, 24)

@@ -33,7 +33,8 @@ _ERRCODE_CHARACTERS_MAX = 255
 class Ask:
     """What to ask. path: encoded. body: canonical JSON, None for none.
 
-    patient: respect back-off. timeout_ms: for the whole exchange; 0: the configured one.
+    patient: respect back-off. refusal_fails: any refusal counts as a failure, not only silence.
+    timeout_ms: for the whole exchange; 0: the configured one.
     """
 
     method: str
@@ -42,6 +43,7 @@ class Ask:
     body: bytes | None = None
     signed: bool = True
     patient: bool = True
+    refusal_fails: bool = False
     timeout_ms: int = 0
     bytes_max: int = limits.peer_small_answer_bytes_max
 
@@ -104,7 +106,7 @@ class PeerTransport:
                     async with self._egress.call(call) as answer:
                         begun = True
                         if not 200 <= answer.status < 300:
-                            raise await self._refused(attempt, answer)
+                            raise await self._refused(attempt, ask, answer)
                         await self.backoff.succeeded(server_name)
                         yield answer
                         return
@@ -140,7 +142,7 @@ class PeerTransport:
         logger.info("A server could not be asked.", extra={"server_name": attempt.server_name, "cause": type(error).__name__})
         return PeerError(attempt.server_name, reason)
 
-    async def _refused(self, attempt: Attempt, answer: PeerAnswer) -> PeerError:
+    async def _refused(self, attempt: Attempt, ask: Ask, answer: PeerAnswer) -> PeerError:
         try:
             body = canonical_json.decode(await answer.read(_ERROR_BODY_BYTES_MAX), strict=False)
         except (OSError, RemoteProtocolError):
@@ -149,7 +151,7 @@ class PeerTransport:
         errcode = body.get("errcode")
         errcode = errcode if isinstance(errcode, str) and len(errcode) <= _ERRCODE_CHARACTERS_MAX else None
         wait_ms = _retry_after_ms(answer.headers, body)
-        if answer.status == 429 or (answer.status >= 500 and errcode is None):
+        if ask.refusal_fails or answer.status == 429 or (answer.status >= 500 and errcode is None):
             await self.backoff.failed(attempt, wait_ms=wait_ms)
         else:
             await self.backoff.succeeded(attempt.server_name)

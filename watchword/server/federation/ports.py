@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from watchword.protocol.ids import DeviceId, EventId, RoomAlias, RoomId, ServerName, UserId
+from watchword.server.accounts.commands import PresenceState
 from watchword.server.federation.discovery_rules import SrvRecord, Target
+from watchword.server.rooms.ephemeral import Receipt
+from watchword.storage import Position
 
 # The way out
 
@@ -97,13 +100,15 @@ class RoomServers(Protocol):
 
 
 class OutgoingE2ee(Protocol):
-    """Contents of EDUs about devices (fitted by `e2ee.reader.E2eeReader`). None: nothing to say any more."""
+    """Contents of EDUs about devices (fitted by `e2ee.reader.E2eeReader`)."""
 
-    async def device_list_edu(self, user_id: UserId, device_id: DeviceId, deleted: bool) -> Mapping[str, Any] | None:
-        """Content of m.device_list_update."""
+    async def device_list_edu(
+        self, user_id: UserId, device_id: DeviceId | None, deleted: bool, position: Position | None = None
+    ) -> Mapping[str, Any]:
+        """Content of m.device_list_update for the DeviceListChanged at that position."""
         ...
 
-    async def signing_key_edu(self, user_id: UserId) -> Mapping[str, Any] | None:
+    async def signing_key_edu(self, user_id: UserId) -> Mapping[str, Any]:
         """Content of m.signing_key_update."""
         ...
 
@@ -111,20 +116,8 @@ class OutgoingE2ee(Protocol):
         """Content of m.direct_to_device; None once it was acknowledged."""
         ...
 
-    async def device_names(self, user_id: UserId) -> Mapping[DeviceId, str | None]:
-        """The devices of a local user."""
-        ...
-
-    async def forget_outgoing(self, server_name: ServerName, message_ids: Sequence[str]) -> None:
-        """These messages were acknowledged by their server."""
-        ...
-
-
-class PresenceSource(Protocol):
-    """Presence of local users (fitted by `accounts`)."""
-
-    async def presence_edu(self, user_id: UserId) -> Mapping[str, Any] | None:
-        """An entry of `push` of m.presence: user_id, presence, last_active_ago, …"""
+    async def delete_outgoing_to_device(self, server_name: ServerName, until: Position) -> None:
+        """Every ToDeviceOutgoing for that server up to that position was acknowledged."""
         ...
 
 
@@ -140,26 +133,23 @@ class Receiver(Protocol):
 
 
 class RoomEdus(Protocol):
-    """Takes typing and receipts (fitted by `rooms`). The user belongs to the origin; the room's ACL is not checked yet."""
+    """Takes typing and receipts (fitted by `rooms.ephemeral.Ephemeral`). The user belongs to the origin."""
 
-    async def receive_typing(self, origin: ServerName, room_id: RoomId, user_id: UserId, typing: bool) -> None:
-        """A remote user started or stopped typing."""
+    async def receive_typing(self, room_id: RoomId, user_id: UserId, timeout_ms: int) -> None:
+        """A remote user types for that long, or stopped (0)."""
         ...
 
-    async def receive_receipt(self, origin: ServerName, receipt: "RemoteReceipt") -> None:
+    async def receive_receipt(self, receipt: Receipt, ts: int) -> None:
         """A remote user's public read receipt moved."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteReceipt:
-    """A public read receipt (m.read) of a user of another server."""
+class RoomAcls(Protocol):
+    """Server access control (fitted by `rooms`)."""
 
-    room_id: RoomId
-    user_id: UserId
-    event_id: EventId
-    thread_id: str | None
-    ts: int
+    async def may_take_part(self, room_id: RoomId, server_name: ServerName) -> bool:
+        """Whether the room's m.room.server_acl lets that server in; False for rooms that are not here."""
+        ...
 
 
 class IncomingE2ee(Protocol):
@@ -172,11 +162,15 @@ class IncomingE2ee(Protocol):
     async def receive_direct_to_device(self, origin: ServerName, content: Mapping[str, Any]) -> None: ...
 
 
-class IncomingPresence(Protocol):
-    """Takes presence (fitted by `accounts`). The user belongs to the origin."""
+class Presence(Protocol):
+    """Presence of everybody (fitted by `accounts.presence.PresenceBook`)."""
 
-    async def receive_presence(self, origin: ServerName, update: Mapping[str, Any]) -> None:
-        """One entry of `push`: user_id and presence are strings."""
+    def content(self, user_id: UserId) -> Mapping[str, object] | None:
+        """The content of an m.presence event; None if nothing is known."""
+        ...
+
+    async def receive(self, user_id: UserId, state: PresenceState) -> None:
+        """What another server says of its user."""
         ...
 
 
@@ -189,9 +183,9 @@ class LocalProfiles(Protocol):
 
 
 class OpenIdTokens(Protocol):
-    """OpenID tokens of local users (fitted by `accounts`)."""
+    """OpenID tokens of local users (fitted by `accounts.reader.AccountReader`)."""
 
-    async def user_of_openid_token(self, token: str) -> UserId | None:
+    async def openid_user(self, token: str) -> UserId | None:
         """Whose token this is; None if nobody's or expired."""
         ...
 
