@@ -38,11 +38,11 @@ class Tx(ReadTx, Protocol):
         """Run one statement once per row."""
         ...
 
-    def after_commit(self, action: Callable[[], None]) -> None:
+    def after_commit(self, action: Callable[[], object]) -> None:
         """Call action once this transaction is durable; never if it fails. It must be short and must not raise."""
         ...
 
-    def after_failure(self, action: Callable[[], None]) -> None:
+    def after_failure(self, action: Callable[[], object]) -> None:
         """Call action if this transaction's work is lost after its block ended well (a failed commit)."""
         ...
 

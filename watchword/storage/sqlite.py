@@ -229,8 +229,8 @@ class SqliteTx(SqliteReadTx):
         self._done = False
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._on_commit: list[Callable[[], None]] = []
-        self._on_failure: list[Callable[[], None]] = []
+        self._on_commit: list[Callable[[], object]] = []
+        self._on_failure: list[Callable[[], object]] = []
 
     async def execute(self, sql: str, *parameters: Value) -> int:
         self._connection.execute(sql, parameters)
@@ -239,10 +239,10 @@ class SqliteTx(SqliteReadTx):
     async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         self._connection.executemany(sql, rows)
 
-    def after_commit(self, action: Callable[[], None]) -> None:
+    def after_commit(self, action: Callable[[], object]) -> None:
         self._on_commit.append(action)
 
-    def after_failure(self, action: Callable[[], None]) -> None:
+    def after_failure(self, action: Callable[[], object]) -> None:
         self._on_failure.append(action)
 
     def durable(self) -> Awaitable[None]:

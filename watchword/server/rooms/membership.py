@@ -122,6 +122,9 @@ class Membership:
         """Invite somebody, on this server or another. Raises Refusal."""
         await self._check_invitee(command.target)
         if domain_of(command.target) == self.server_name:
+            profile = await self.member_content(command.target)
+            content = {**profile, **command.content}
+            command = ChangeMembership(command.room_id, command.sender, command.target, "invite", content)
             return await self.writer.change_membership(command)
         room = await self.registry.find(command.room_id)
         if room is None or not room.is_alive:

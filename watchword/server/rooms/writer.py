@@ -69,6 +69,15 @@ class RoomWriter:
 
         return await self._submit(command.room_id, command.transaction, decision, command)
 
+    async def renew_member(self, command: ChangeMembership) -> EventId:
+        """Send a joined user's own member event again with other content (a new display name). Raises Refusal."""
+        return await self._submit(
+            command.room_id,
+            command.transaction,
+            lambda room: decide.change_membership(room, command, self.clock.now_ms()),
+            command,
+        )
+
     async def _submit(
         self,
         room_id: RoomId,

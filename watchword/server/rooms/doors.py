@@ -1,0 +1,76 @@
+"""What the doors of rooms share: the services behind them, and the parsing that several of them need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from watchword.base import limits
+from watchword.base.clock import Clock
+from watchword.base.errors import BadRequest, ProtocolError
+from watchword.edge.request import Request
+from watchword.edge.requester import Requester
+from watchword.protocol.ids import RoomId, ServerName, parse_room_alias, parse_room_id, parse_server_name
+from watchword.protocol.room_versions import DEFAULT_ROOM_VERSION
+from watchword.server.accounts.user_data import UserData
+from watchword.server.rooms.commands import Transaction
+from watchword.server.rooms.directory import Directory
+from watchword.server.rooms.ephemeral import Ephemeral
+from watchword.server.rooms.membership import VIA_MAX, Membership
+from watchword.server.rooms.pages import Pages
+from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.view import Reader
+from watchword.server.rooms.writer import RoomWriter
+
+
+@dataclass(frozen=True)
+class RoomDoors:
+    """The services that the endpoints of rooms call."""
+
+    writer: RoomWriter
+    reader: RoomReader
+    membership: Membership
+    pages: Pages
+    ephemeral: Ephemeral
+    directory: Directory
+    user_data: UserData
+    clock: Clock
+    server_name: ServerName
+    default_room_version: str = DEFAULT_ROOM_VERSION
+
+
+def reader_of(requester: Requester) -> Reader:
+    """The requester as somebody who reads rooms."""
+    return Reader(requester.user_id, requester.device_id)
+
+
+def transaction_of(request: Requester, endpoint: str, txn_id: str) -> Transaction:
+    """Identify a request by device and endpoint. Spec: client-server-api#transaction-identifiers"""
+    if len(txn_id) > limits.identifier_bytes_max:
+        raise BadRequest("M_INVALID_PARAM", "The transaction ID is too long.")
+    return Transaction(request.user_id, request.device_id or "", endpoint, txn_id)
+
+
+def room_id_or_alias(text: str) -> str:
+    """A parser for path parameters that take either."""
+    return parse_room_alias(text) if text.startswith("#") else parse_room_id(text)
+
+
+def via_of(request: Request) -> Sequence[ServerName]:
+    """Servers to go through: `via`, and `server_name` of older clients. Raises BadRequest."""
+    names = [*request.query.get("via", ()), *request.query.get("server_name", ())][:VIA_MAX]
+    try:
+        return [parse_server_name(name) for name in names]
+    except ProtocolError as error:
+        raise BadRequest("M_INVALID_PARAM", "via must be server names.") from error
+
+
+def room_of(request: Request) -> RoomId:
+    """The room of the path."""
+    return request.param("roomId", parse_room_id)
+
+
+def object_of(value: object, name: str) -> Mapping[str, Any]:
+    """A JSON object, or BadRequest M_BAD_JSON."""
+    if not isinstance(value, dict):
+        raise BadRequest("M_BAD_JSON", f"{name} must be an object.")
+    return value

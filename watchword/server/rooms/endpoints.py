@@ -1,0 +1,15 @@
+"""The doors of rooms, all of them. `app.py` mounts this table with a `RoomDoors`."""
+
+from watchword.server.rooms import (
+    endpoints_directory,
+    endpoints_membership,
+    endpoints_reading,
+    endpoints_sending,
+)
+
+ENDPOINTS = (
+    *endpoints_sending.ENDPOINTS,
+    *endpoints_membership.ENDPOINTS,
+    *endpoints_reading.ENDPOINTS,
+    *endpoints_directory.ENDPOINTS,
+)

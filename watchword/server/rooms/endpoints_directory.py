@@ -1,0 +1,119 @@
+"""Doors of aliases and of the public directory."""
+
+from typing import Any
+
+from watchword.base.errors import BadRequest, Forbidden, NotFound
+from watchword.edge.endpoint import Auth, Body, Endpoint, Rate
+from watchword.edge.replies import Reply
+from watchword.edge.request import Request
+from watchword.edge.requester import Requester
+from watchword.protocol.ids import parse_room_alias, parse_room_id
+from watchword.server.rooms.directory import DirectoryQuery
+from watchword.server.rooms.doors import RoomDoors, object_of, room_of
+
+_PAGE_DEFAULT = 100
+_PAGE_MAX = 500
+
+
+async def get_alias(request: Request, _requester: Requester | None, doors: RoomDoors) -> Reply:
+    room_id, servers = await doors.membership.resolve(request.param("roomAlias", parse_room_alias))
+    return Reply.json({"room_id": room_id, "servers": list(servers)})
+
+
+async def put_alias(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    alias = request.param("roomAlias", parse_room_alias)
+    await doors.directory.set_alias(alias, request.field_parsed("room_id", parse_room_id), requester.user_id)
+    return Reply.EMPTY
+
+
+async def delete_alias(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    alias = request.param("roomAlias", parse_room_alias)
+    await doors.directory.delete_alias(alias, requester.user_id, is_admin=requester.is_admin)
+    return Reply.EMPTY
+
+
+async def room_aliases(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    room = await doors.reader.room(room_of(request))
+    member = room is not None and room.members.membership.get(requester.user_id) == "join"
+    if room is None or (not member and room.history_visibility != "world_readable"):
+        raise Forbidden("You are not in this room.")
+    return Reply.json({"aliases": await doors.reader.aliases_of(room.room_id)})
+
+
+async def public_rooms(request: Request, _requester: Requester | None, doors: RoomDoors) -> Reply:
+    query = DirectoryQuery(_limit(request.query_int("limit", _PAGE_DEFAULT)), request.query_one("since"))
+    return await _public_rooms(request, query, doors)
+
+
+async def search_public_rooms(request: Request, _requester: Requester, doors: RoomDoors) -> Reply:
+    wanted: Any = object_of(request.json.get("filter", {}), "filter")
+    term, types = wanted.get("generic_search_term"), wanted.get("room_types")
+    if term is not None and not isinstance(term, str):
+        raise BadRequest("M_BAD_JSON", "generic_search_term must be a string.")
+    if types is not None and not (isinstance(types, list) and all(kind is None or isinstance(kind, str) for kind in types)):
+        raise BadRequest("M_BAD_JSON", "room_types must be a list of strings or null.")
+    limit = _limit(request.field_or("limit", int, _PAGE_DEFAULT))
+    return await _public_rooms(request, DirectoryQuery(limit, request.field_or_none("since", str), term, types), doors)
+
+
+def _limit(limit: int) -> int:
+    return max(1, min(limit, _PAGE_MAX))
+
+
+async def _public_rooms(request: Request, query: DirectoryQuery, doors: RoomDoors) -> Reply:
+    server = request.query_one("server")
+    if server is not None and server != doors.server_name:
+        raise NotFound("The directories of other servers are not served here.")
+    return Reply.json(await doors.directory.public_rooms(query))
+
+
+async def get_visibility(request: Request, _requester: Requester | None, doors: RoomDoors) -> Reply:
+    room = await doors.reader.room(room_of(request))
+    if room is None:
+        raise NotFound("There is no such room.")
+    return Reply.json({"visibility": "public" if room.is_public else "private"})
+
+
+async def put_visibility(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    visibility = request.field_or("visibility", str, "public")
+    if visibility not in ("public", "private"):
+        raise BadRequest("M_INVALID_PARAM", "visibility must be public or private.")
+    await doors.directory.list_room(
+        room_of(request), requester.user_id, listed=visibility == "public", is_admin=requester.is_admin
+    )
+    return Reply.EMPTY
+
+
+_ALIAS = "/_matrix/client/v3/directory/room/{roomAlias}"
+_LISTED = "/_matrix/client/v3/directory/list/room/{roomId}"
+_SPEC = "client-server-api#"
+
+ENDPOINTS = (
+    Endpoint("GET", _ALIAS, get_alias, _SPEC + "get_matrixclientv3directoryroomroomalias", auth=Auth.NONE),
+    Endpoint("PUT", _ALIAS, put_alias, _SPEC + "put_matrixclientv3directoryroomroomalias", rate=Rate.WRITE, body=Body.JSON),
+    Endpoint("DELETE", _ALIAS, delete_alias, _SPEC + "delete_matrixclientv3directoryroomroomalias", rate=Rate.WRITE),
+    Endpoint(
+        "GET",
+        "/_matrix/client/v3/rooms/{roomId}/aliases",
+        room_aliases,
+        _SPEC + "get_matrixclientv3roomsroomidaliases",
+    ),
+    Endpoint("GET", "/_matrix/client/v3/publicRooms", public_rooms, _SPEC + "get_matrixclientv3publicrooms", auth=Auth.NONE),
+    Endpoint(
+        "POST",
+        "/_matrix/client/v3/publicRooms",
+        search_public_rooms,
+        _SPEC + "post_matrixclientv3publicrooms",
+        body=Body.OPTIONAL_JSON,
+        guests=True,
+    ),
+    Endpoint("GET", _LISTED, get_visibility, _SPEC + "get_matrixclientv3directorylistroomroomid", auth=Auth.NONE),
+    Endpoint(
+        "PUT",
+        _LISTED,
+        put_visibility,
+        _SPEC + "put_matrixclientv3directorylistroomroomid",
+        rate=Rate.WRITE,
+        body=Body.OPTIONAL_JSON,
+    ),
+)

@@ -1,0 +1,112 @@
+"""Doors of membership: join, invite, leave, kick, ban, knock, forget."""
+
+from watchword.base.errors import BadRequest, Forbidden
+from watchword.edge.endpoint import Body, Endpoint, Rate
+from watchword.edge.replies import Reply
+from watchword.edge.request import Request
+from watchword.edge.requester import Requester
+from watchword.protocol.ids import RoomId, parse_user_id
+from watchword.server.rooms.commands import ChangeMembership
+from watchword.server.rooms.doors import RoomDoors, room_id_or_alias, room_of, via_of
+from watchword.server.rooms.membership import reason_of
+
+
+async def join(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    if requester.is_suspended:
+        raise Forbidden("Your account is suspended.", "M_USER_SUSPENDED")
+    named = request.params.get("roomIdOrAlias")
+    via = via_of(request)
+    if named is None:
+        room_id = room_of(request)
+    else:
+        room_id, servers = await doors.membership.resolve(request.param("roomIdOrAlias", room_id_or_alias))
+        via = [*via, *servers]
+    command = ChangeMembership(room_id, requester.user_id, requester.user_id, "join", reason_of(request.json))
+    return Reply.json({"room_id": await doors.membership.join(command, via)})
+
+
+async def knock(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    if requester.is_suspended:
+        raise Forbidden("Your account is suspended.", "M_USER_SUSPENDED")
+    room_id, servers = await doors.membership.resolve(request.param("roomIdOrAlias", room_id_or_alias))
+    command = ChangeMembership(room_id, requester.user_id, requester.user_id, "knock", reason_of(request.json))
+    return Reply.json({"room_id": await doors.membership.knock(command, [*via_of(request), *servers])})
+
+
+async def leave(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    command = ChangeMembership(room_of(request), requester.user_id, requester.user_id, "leave", reason_of(request.json))
+    await doors.membership.leave(command)
+    return Reply.EMPTY
+
+
+async def forget(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    await doors.membership.forget(room_of(request), requester.user_id)
+    return Reply.EMPTY
+
+
+async def invite(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    if requester.is_suspended:
+        raise Forbidden("Your account is suspended.", "M_USER_SUSPENDED")
+    if "user_id" not in request.json and "medium" in request.json:
+        raise BadRequest("M_THREEPID_DENIED", "This server does not invite by e-mail address or telephone number.")
+    await doors.membership.invite(_command(request, requester, "invite"))
+    return Reply.EMPTY
+
+
+async def kick(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    await doors.writer.change_membership(_command(request, requester, "kick"))
+    return Reply.EMPTY
+
+
+async def ban(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    await doors.writer.change_membership(_command(request, requester, "ban"))
+    return Reply.EMPTY
+
+
+async def unban(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    await doors.writer.change_membership(_command(request, requester, "unban"))
+    return Reply.EMPTY
+
+
+def _command(request: Request, requester: Requester, action: str) -> ChangeMembership:
+    target = request.field_parsed("user_id", parse_user_id)
+    return ChangeMembership(room_of(request), requester.user_id, target, action, reason_of(request.json))
+
+
+async def joined_rooms(_request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    rooms: list[RoomId] = await doors.reader.joined_rooms(requester.user_id)
+    return Reply.json({"joined_rooms": rooms})
+
+
+_ROOM = "/_matrix/client/v3/rooms/{roomId}"
+_SPEC = "client-server-api#post_matrixclientv3"
+
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        "/_matrix/client/v3/join/{roomIdOrAlias}",
+        join,
+        _SPEC + "joinroomidoralias",
+        rate=Rate.WRITE,
+        body=Body.OPTIONAL_JSON,
+        guests=True,
+    ),
+    Endpoint("POST", _ROOM + "/join", join, _SPEC + "roomsroomidjoin", rate=Rate.WRITE, body=Body.OPTIONAL_JSON, guests=True),
+    Endpoint(
+        "POST",
+        "/_matrix/client/v3/knock/{roomIdOrAlias}",
+        knock,
+        _SPEC + "knockroomidoralias",
+        rate=Rate.WRITE,
+        body=Body.OPTIONAL_JSON,
+    ),
+    Endpoint(
+        "POST", _ROOM + "/leave", leave, _SPEC + "roomsroomidleave", rate=Rate.WRITE, body=Body.OPTIONAL_JSON, guests=True
+    ),
+    Endpoint("POST", _ROOM + "/forget", forget, _SPEC + "roomsroomidforget", rate=Rate.WRITE, body=Body.OPTIONAL_JSON),
+    Endpoint("POST", _ROOM + "/invite", invite, _SPEC + "roomsroomidinvite", rate=Rate.INVITE, body=Body.JSON),
+    Endpoint("POST", _ROOM + "/kick", kick, _SPEC + "roomsroomidkick", rate=Rate.WRITE, body=Body.JSON),
+    Endpoint("POST", _ROOM + "/ban", ban, _SPEC + "roomsroomidban", rate=Rate.WRITE, body=Body.JSON),
+    Endpoint("POST", _ROOM + "/unban", unban, _SPEC + "roomsroomidunban", rate=Rate.WRITE, body=Body.JSON),
+    Endpoint("GET", "/_matrix/client/v3/joined_rooms", joined_rooms, "client-server-api#get_matrixclientv3joined_rooms"),
+)

@@ -1,0 +1,267 @@
+"""Doors through which clients write: create, send, state, redact, receipts, typing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from watchword.base.errors import BadRequest, Forbidden, ProtocolError
+from watchword.edge.endpoint import Body, Endpoint, Rate
+from watchword.edge.replies import Reply
+from watchword.edge.request import Request
+from watchword.edge.requester import Requester
+from watchword.protocol import event_types
+from watchword.protocol.ids import EventId, UserId, parse_event_id, parse_user_id
+from watchword.protocol.room_versions import ROOM_VERSIONS
+from watchword.server.rooms.commands import ChangeMembership, CreateRoom, SendEvent
+from watchword.server.rooms.creation import PRESETS
+from watchword.server.rooms.doors import RoomDoors, room_of, transaction_of
+from watchword.server.rooms.ephemeral import READ, READ_PRIVATE, Receipt
+
+_INVITES_MAX = 1_000
+_INITIAL_STATE_MAX = 500
+_ACTIONS = ("join", "invite", "leave", "ban", "knock")
+
+
+async def create_room(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    _not_suspended(requester)
+    version = request.field_or("room_version", str, doors.default_room_version)
+    if version not in ROOM_VERSIONS:
+        raise BadRequest("M_UNSUPPORTED_ROOM_VERSION", "This server does not support this room version.")
+    visibility = request.field_or("visibility", str, "private")
+    if visibility not in ("public", "private"):
+        raise BadRequest("M_INVALID_PARAM", "visibility must be public or private.")
+    preset = request.field_or_none("preset", str) or ("public_chat" if visibility == "public" else "private_chat")
+    if preset not in PRESETS:
+        raise BadRequest("M_INVALID_PARAM", "There is no such preset.")
+    if request.field_or("invite_3pid", list, []):
+        raise BadRequest("M_THREEPID_DENIED", "This server does not invite by e-mail address or telephone number.")
+    alias_name = request.field_or_none("room_alias_name", str)
+    command = CreateRoom(
+        creator=requester.user_id,
+        version=version,
+        preset=preset,
+        is_public=visibility == "public",
+        alias=None if alias_name is None else _alias(alias_name, doors),
+        name=request.field_or_none("name", str),
+        topic=request.field_or_none("topic", str),
+        invite=_invitees(request, requester),
+        is_direct=request.field_or("is_direct", bool, False),
+        creation_content=request.field_or("creation_content", dict, {}),
+        initial_state=_initial_state(request),
+        power_level_override=request.field_or("power_level_content_override", dict, {}),
+        creator_profile=await doors.membership.member_content(requester.user_id),
+    )
+    return Reply.json({"room_id": await doors.membership.create(command)})
+
+
+def _alias(name: str, doors: RoomDoors) -> str:
+    alias = f"#{name}:{doors.server_name}"
+    if ":" in name or "\0" in name or not name or len(alias.encode()) > 255:
+        raise BadRequest("M_INVALID_PARAM", "room_alias_name is not valid.")
+    return alias
+
+
+def _invitees(request: Request, requester: Requester) -> Sequence[UserId]:
+    listed = request.field_or("invite", list, [])
+    if len(listed) > _INVITES_MAX:
+        raise BadRequest("M_INVALID_PARAM", f"At most {_INVITES_MAX} people can be invited at once.")
+    users = []
+    for entry in listed:
+        if not isinstance(entry, str):
+            raise BadRequest("M_BAD_JSON", "invite must be a list of user IDs.")
+        try:
+            users.append(parse_user_id(entry))
+        except ProtocolError as error:
+            raise BadRequest("M_INVALID_PARAM", "invite must be a list of user IDs.") from error
+    return [user for user in dict.fromkeys(users) if user != requester.user_id]
+
+
+def _initial_state(request: Request) -> Sequence[tuple[str, str, Mapping[str, Any]]]:
+    listed = request.field_or("initial_state", list, [])
+    if len(listed) > _INITIAL_STATE_MAX:
+        raise BadRequest("M_INVALID_PARAM", f"At most {_INITIAL_STATE_MAX} initial state events are taken.")
+    state = []
+    for entry in listed:
+        match entry:
+            case {"type": str(kind), "content": dict(content)}:
+                state_key = entry.get("state_key", "")
+                if not isinstance(state_key, str):
+                    raise BadRequest("M_BAD_JSON", "state_key must be a string.")
+                state.append((kind, state_key, content))
+            case _:
+                raise BadRequest("M_BAD_JSON", "initial_state must be a list of events with type and content.")
+    return state
+
+
+async def send(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    room_id, kind = room_of(request), request.params["eventType"]
+    transaction = transaction_of(requester, f"send/{room_id}/{kind}", request.params["txnId"])
+    redacts: EventId | None = None
+    if kind == event_types.REDACTION:
+        redacts = request.field_parsed("redacts", parse_event_id)
+    else:
+        _not_suspended(requester)
+    command = SendEvent(room_id, requester.user_id, kind, request.json, None, redacts, transaction, _ts(request, requester))
+    return Reply.json({"event_id": await doors.writer.send(command)})
+
+
+def _ts(request: Request, requester: Requester) -> int | None:
+    return request.query_int("ts", 0) or None if requester.appservice_id is not None else None
+
+
+async def redact(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    room_id, target = room_of(request), request.param("eventId", parse_event_id)
+    transaction = transaction_of(requester, f"redact/{room_id}/{target}", request.params["txnId"])
+    content = {key: request.json[key] for key in ("reason",) if isinstance(request.json.get(key), str)}
+    command = SendEvent(room_id, requester.user_id, event_types.REDACTION, content, None, target, transaction)
+    return Reply.json({"event_id": await doors.writer.send(command)})
+
+
+async def put_state(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    _not_suspended(requester)
+    room_id, kind, state_key = room_of(request), request.params["eventType"], request.params.get("stateKey", "")
+    if kind == event_types.MEMBER:
+        return await _put_member(request, requester, doors)
+    if kind == event_types.CANONICAL_ALIAS and state_key == "":
+        await doors.directory.check_canonical_alias(room_id, request.json)
+    command = SendEvent(room_id, requester.user_id, kind, request.json, state_key, ts=_ts(request, requester))
+    return Reply.json({"event_id": await doors.writer.send(command)})
+
+
+async def _put_member(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    """A member event as plain state: the same rules as at the doors of membership."""
+    room_id = room_of(request)
+    target = request.param("stateKey", parse_user_id)
+    action = request.field("membership", str)
+    if action not in _ACTIONS:
+        raise BadRequest("M_BAD_JSON", "There is no such membership.")
+    content = {key: value for key, value in request.json.items() if key != "membership"}
+    if action == "leave" and target != requester.user_id:
+        room = await doors.reader.room(room_id)
+        banned = room is not None and room.members.membership.get(target) == "ban"
+        action = "unban" if banned else "kick"
+    command = ChangeMembership(room_id, requester.user_id, target, action, content)
+    if action == "invite":
+        return Reply.json({"event_id": await doors.membership.invite(command)})
+    room = await doors.reader.room(room_id)
+    if action == "join" and room is not None and room.members.membership.get(target) == "join":
+        return Reply.json({"event_id": await doors.writer.renew_member(command)})
+    return Reply.json({"event_id": await doors.writer.change_membership(command)})
+
+
+async def set_receipt(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    room_id, event_id = room_of(request), request.param("eventId", parse_event_id)
+    kind = request.params["receiptType"]
+    thread_id = request.field_or_none("thread_id", str)
+    if thread_id == "" or (thread_id is not None and kind == "m.fully_read"):
+        raise BadRequest("M_INVALID_PARAM", "thread_id is not valid here.")
+    if kind == "m.fully_read":
+        await _fully_read(doors, requester, request, event_id)
+    elif kind in (READ, READ_PRIVATE):
+        await doors.ephemeral.set_receipt(Receipt(room_id, requester.user_id, kind, event_id, thread_id))
+    else:
+        raise BadRequest("M_INVALID_PARAM", "There is no such type of receipt.")
+    return Reply.EMPTY
+
+
+async def _fully_read(doors: RoomDoors, requester: Requester, request: Request, event_id: EventId) -> None:
+    room_id = room_of(request)
+    if await doors.reader.membership_of(requester.user_id, room_id) is None:
+        raise Forbidden("You are not in this room.")
+    async with doors.reader.database.write() as tx:
+        await doors.user_data.put_account_data(tx, requester.user_id, room_id, "m.fully_read", {"event_id": event_id})
+
+
+async def read_markers(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    room_id = room_of(request)
+    for kind in ("m.fully_read", READ, READ_PRIVATE):
+        value = request.field_or_none(kind, str)
+        if value is None:
+            continue
+        event_id = request.field_parsed(kind, parse_event_id)
+        if kind == "m.fully_read":
+            await _fully_read(doors, requester, request, event_id)
+        else:
+            await doors.ephemeral.set_receipt(Receipt(room_id, requester.user_id, kind, event_id, None))
+    return Reply.EMPTY
+
+
+async def set_typing(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    if request.param("userId", parse_user_id) != requester.user_id:
+        raise Forbidden("You can only say of yourself that you are typing.")
+    timeout_ms = request.field_or("timeout", int, 30_000) if request.field("typing", bool) else 0
+    await doors.ephemeral.set_typing(room_of(request), requester.user_id, max(0, timeout_ms))
+    return Reply.EMPTY
+
+
+def _not_suspended(requester: Requester) -> None:
+    if requester.is_suspended:
+        raise Forbidden("Your account is suspended.", "M_USER_SUSPENDED")
+
+
+_ROOM = "/_matrix/client/v3/rooms/{roomId}"
+_STATE_SPEC = "client-server-api#put_matrixclientv3roomsroomidstateeventtypestatekey"
+
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        "/_matrix/client/v3/createRoom",
+        create_room,
+        "client-server-api#post_matrixclientv3createroom",
+        rate=Rate.WRITE,
+        body=Body.JSON,
+    ),
+    Endpoint(
+        "PUT",
+        _ROOM + "/send/{eventType}/{txnId}",
+        send,
+        "client-server-api#put_matrixclientv3roomsroomidsendeventtypetxnid",
+        rate=Rate.MESSAGE,
+        body=Body.JSON,
+        guests=True,
+    ),
+    Endpoint(
+        "PUT",
+        _ROOM + "/redact/{eventId}/{txnId}",
+        redact,
+        "client-server-api#put_matrixclientv3roomsroomidredacteventidtxnid",
+        rate=Rate.MESSAGE,
+        body=Body.OPTIONAL_JSON,
+    ),
+    Endpoint(
+        "PUT",
+        _ROOM + "/state/{eventType}/{stateKey}",
+        put_state,
+        _STATE_SPEC,
+        rate=Rate.WRITE,
+        body=Body.JSON,
+        guests=True,
+    ),
+    Endpoint("PUT", _ROOM + "/state/{eventType}", put_state, _STATE_SPEC, rate=Rate.WRITE, body=Body.JSON, guests=True),
+    Endpoint("PUT", _ROOM + "/state/{eventType}/", put_state, _STATE_SPEC, rate=Rate.WRITE, body=Body.JSON, guests=True),
+    Endpoint(
+        "POST",
+        _ROOM + "/receipt/{receiptType}/{eventId}",
+        set_receipt,
+        "client-server-api#post_matrixclientv3roomsroomidreceiptreceipttypeeventid",
+        rate=Rate.WRITE,
+        body=Body.OPTIONAL_JSON,
+        guests=True,
+    ),
+    Endpoint(
+        "POST",
+        _ROOM + "/read_markers",
+        read_markers,
+        "client-server-api#post_matrixclientv3roomsroomidread_markers",
+        rate=Rate.WRITE,
+        body=Body.JSON,
+    ),
+    Endpoint(
+        "PUT",
+        _ROOM + "/typing/{userId}",
+        set_typing,
+        "client-server-api#put_matrixclientv3roomsroomidtypinguserid",
+        rate=Rate.WRITE,
+        body=Body.JSON,
+        guests=True,
+    ),
+)

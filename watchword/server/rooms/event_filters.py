@@ -1,0 +1,114 @@
+"""RoomEventFilter: which events of a room a client wants. Parsed once per filter, then asked per event.
+
+Spec: client-server-api#filtering
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from watchword.base.errors import BadRequest
+from watchword.protocol.events import Pdu
+
+_LIST_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEventFilter:
+    """None means: everything. limit: None means: the server's default."""
+
+    types: re.Pattern[str] | None = None
+    not_types: re.Pattern[str] | None = None
+    senders: frozenset[str] | None = None
+    not_senders: frozenset[str] = frozenset()
+    rooms: frozenset[str] | None = None
+    not_rooms: frozenset[str] = frozenset()
+    contains_url: bool | None = None
+    limit: int | None = None
+    lazy_load_members: bool = False
+    include_redundant_members: bool = False
+    unread_thread_notifications: bool = False
+
+    @property
+    def allows_everything(self) -> bool:
+        """Whether `allows` need not be asked."""
+        return (
+            self.types is None
+            and self.not_types is None
+            and self.senders is None
+            and not self.not_senders
+            and self.contains_url is None
+        )
+
+    def allows_type(self, event_type: str) -> bool:
+        """Whether events of this type are wanted."""
+        if self.not_types is not None and self.not_types.fullmatch(event_type):
+            return False
+        return self.types is None or self.types.fullmatch(event_type) is not None
+
+    def allows_room(self, room_id: str) -> bool:
+        """Whether events of this room are wanted."""
+        return room_id not in self.not_rooms and (self.rooms is None or room_id in self.rooms)
+
+    def allows(self, pdu: Pdu) -> bool:
+        """Whether an event is wanted; what is excluded beats what is included."""
+        if self.allows_everything:
+            return True
+        if pdu.sender in self.not_senders or (self.senders is not None and pdu.sender not in self.senders):
+            return False
+        if self.contains_url is not None and isinstance(pdu.content.get("url"), str) is not self.contains_url:
+            return False
+        return self.allows_type(pdu.type)
+
+
+EVERYTHING = RoomEventFilter()
+
+
+def parse_filter(value: object) -> RoomEventFilter:
+    """Read a RoomEventFilter (or EventFilter). Raises BadRequest M_BAD_JSON."""
+    if not isinstance(value, dict):
+        raise BadRequest("M_BAD_JSON", "A filter must be an object.")
+    limit = value.get("limit")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
+        raise BadRequest("M_BAD_JSON", "limit must be a positive integer.")
+    contains_url = value.get("contains_url")
+    if contains_url is not None and not isinstance(contains_url, bool):
+        raise BadRequest("M_BAD_JSON", "contains_url must be true or false.")
+    types, not_types = _strings(value, "types"), _strings(value, "not_types")
+    senders, rooms = _strings(value, "senders"), _strings(value, "rooms")
+    return RoomEventFilter(
+        types=None if types is None else _globs(types),
+        not_types=_globs(not_types) if not_types else None,
+        senders=None if senders is None else frozenset(senders),
+        not_senders=frozenset(_strings(value, "not_senders") or ()),
+        rooms=None if rooms is None else frozenset(rooms),
+        not_rooms=frozenset(_strings(value, "not_rooms") or ()),
+        contains_url=contains_url,
+        limit=limit,
+        lazy_load_members=_flag(value, "lazy_load_members"),
+        include_redundant_members=_flag(value, "include_redundant_members"),
+        unread_thread_notifications=_flag(value, "unread_thread_notifications"),
+    )
+
+
+def _flag(value: Mapping[str, Any], name: str) -> bool:
+    flag = value.get(name, False)
+    if not isinstance(flag, bool):
+        raise BadRequest("M_BAD_JSON", f"{name} must be true or false.")
+    return flag
+
+
+def _strings(value: Mapping[str, Any], name: str) -> Sequence[str] | None:
+    listed = value.get(name)
+    if listed is None:
+        return None
+    if not isinstance(listed, list) or len(listed) > _LIST_MAX or not all(isinstance(entry, str) for entry in listed):
+        raise BadRequest("M_BAD_JSON", f"{name} must be a list of at most {_LIST_MAX} strings.")
+    return listed
+
+
+def _globs(patterns: Sequence[str]) -> re.Pattern[str]:
+    # `*` is the only wildcard here. Runs of it are one, so that no pattern can blow up.
+    alternatives = ("[^\\0]*".join(re.escape(part) for part in re.split(r"\*+", pattern)) for pattern in patterns)
+    return re.compile("|".join(f"(?:{alternative})" for alternative in alternatives) or r"(?!)", re.DOTALL)

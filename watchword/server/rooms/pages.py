@@ -1,0 +1,145 @@
+"""Pages of history: /messages, /context, with lazily loaded members, each event encoded once.
+
+Spec: client-server-api#get_matrixclientv3roomsroomidmessages, client-server-api#get_matrixclientv3roomsroomidcontexteventid
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from watchword.base.clock import Clock
+from watchword.protocol import event_types
+from watchword.protocol.ids import EventId, RoomId
+from watchword.server.rooms import tables
+from watchword.server.rooms.event_filters import RoomEventFilter
+from watchword.server.rooms.reader import Page, RoomReader
+from watchword.server.rooms.room import Room
+from watchword.server.rooms.stored import StoredEvent
+from watchword.server.rooms.tokens import timeline_token
+from watchword.server.rooms.view import Reader, RoomView
+from watchword.storage import Database
+
+
+class Backfill(Protocol):
+    """Fetches history that is not here yet. Fitted by `backfill.Backfiller` in this feature."""
+
+    async def fetch_before(self, room: Room, ordering: int) -> bool:
+        """Fetch some events that come before a place in the timeline; whether any came."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which page. start: an ordering; None begins at the end (backwards) or the beginning (forwards) of the room."""
+
+    room_id: RoomId
+    reader: Reader
+    start: int | None
+    stop: int | None
+    limit: int
+    backwards: bool
+    event_filter: RoomEventFilter
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Makes pages."""
+
+    database: Database
+    reader: RoomReader
+    backfill: Backfill
+    clock: Clock
+
+    async def messages(self, wanted: PageRequest) -> bytes:
+        """The body of /messages. Raises Forbidden."""
+        room = await self.reader.readable_room(wanted.room_id, wanted.reader.user_id)
+        start = (tables.FOREVER if wanted.backwards else 0) if wanted.start is None else wanted.start
+        if wanted.backwards and start == tables.FOREVER:
+            start = tables.ordering_of(room.last_position)
+        page = await self._page(room, wanted, start)
+        if page.end is None and wanted.backwards and wanted.stop is None and len(page.events) < wanted.limit:
+            lowest = min((event.ordering or 0 for event in page.events), default=start)
+            if await self.backfill.fetch_before(room, lowest):
+                page = await self._page(room, wanted, start)
+                if page.end is None and not page.events:
+                    page = Page(page.view, (), start)
+        shown = [event for event in page.events if wanted.event_filter.allows(event.pdu)]
+        end = page.end
+        if end is None and wanted.backwards and page.events and await self._has_more(room, page.events):
+            end = (page.events[-1].ordering or 1) - 1
+        now_ms = self.clock.now_ms()
+        parts = [
+            b'"chunk":[' + b",".join(page.view.encode(event, now_ms) for event in shown) + b"]",
+            b'"start":' + orjson.dumps(timeline_token(start)),
+        ]
+        if end is not None:
+            parts.append(b'"end":' + orjson.dumps(timeline_token(end)))
+        if wanted.event_filter.lazy_load_members:
+            parts.append(b'"state":[' + b",".join(await self._senders(page.view, shown, now_ms)) + b"]")
+        return b"{" + b",".join(parts) + b"}"
+
+    async def _page(self, room: Room, wanted: PageRequest, start: int) -> Page:
+        async with self.database.read() as tx:
+            view = await self.reader.view(tx, room, wanted.reader)
+            if wanted.backwards:
+                span = (0 if wanted.stop is None else wanted.stop, start)
+            else:
+                span = (start, tables.FOREVER if wanted.stop is None else wanted.stop)
+            return await self.reader.timeline(view, tx, span, wanted.limit, backwards=wanted.backwards)
+
+    async def _has_more(self, room: Room, events: Sequence[StoredEvent]) -> bool:
+        """Whether other servers have events before the last of these."""
+        async with self.database.read() as tx:
+            return bool(await tables.missing_before(tx, room.room_nid, events[-1].ordering or 0, 1))
+
+    async def _senders(self, view: RoomView, events: Sequence[StoredEvent], now_ms: int) -> list[bytes]:
+        """Member events of the senders of a page, as they are now."""
+        senders = dict.fromkeys(event.pdu.sender for event in events)
+        ids = [view.room.state.get((event_types.MEMBER, sender)) for sender in senders]
+        found = await self.reader.found([event_id for event_id in ids if event_id is not None])
+        return [view.encode(event, now_ms) for event in found.values()]
+
+    async def context(self, room_id: RoomId, event_id: EventId, wanted: PageRequest) -> bytes:
+        """The body of /context: an event and what stands around it. Raises NotFound."""
+        view, event = await self.reader.one_event(room_id, event_id, wanted.reader)
+        assert event.ordering is not None
+        half = wanted.limit // 2
+        async with self.database.read() as tx:
+            before = await self.reader.timeline(view, tx, (0, event.ordering - 1), half, backwards=True)
+            after = await self.reader.timeline(view, tx, (event.ordering, tables.FOREVER), wanted.limit - half, backwards=False)
+        events_before = [found for found in before.events if wanted.event_filter.allows(found.pdu)]
+        events_after = [found for found in after.events if wanted.event_filter.allows(found.pdu)]
+        last = after.events[-1] if after.events else event
+        state = dict(await self.reader.state_before(view.room, last))
+        if last.pdu.state_address is not None:
+            state[last.pdu.state_address] = last.event_id
+        if wanted.event_filter.lazy_load_members:
+            senders = {found.pdu.sender for found in (*events_before, event, *events_after)}
+            state = {key: value for key, value in state.items() if key[0] != event_types.MEMBER or key[1] in senders}
+        now_ms = self.clock.now_ms()
+        members: dict[str, Any] = {
+            "start": timeline_token(before.end if before.end is not None else _before(before.events, event)),
+            "end": timeline_token(last.ordering or 0),
+        }
+        encoded_state = [view.encode(found, now_ms) for found in (await self.reader.found(state.values())).values()]
+        return b"".join(
+            (
+                orjson.dumps(members)[:-1],
+                b',"event":',
+                view.encode(event, now_ms),
+                b',"events_before":[',
+                b",".join(view.encode(found, now_ms) for found in events_before),
+                b'],"events_after":[',
+                b",".join(view.encode(found, now_ms) for found in events_after),
+                b'],"state":[',
+                b",".join(encoded_state),
+                b"]}",
+            )
+        )
+
+
+def _before(events: Sequence[StoredEvent], event: StoredEvent) -> int:
+    oldest = events[-1] if events else event
+    return max(0, (oldest.ordering or 1) - 1)
