@@ -5,8 +5,8 @@ from watchword.server.e2ee import key_endpoints, server_endpoints, to_device_end
 from watchword.server.e2ee.backup import endpoints as backup_endpoints
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *key_endpoints.ENDPOINTS,
-    *to_device_endpoints.ENDPOINTS,
-    *backup_endpoints.ENDPOINTS,
-    *server_endpoints.ENDPOINTS,
+    *key_endpoints.ROWS,
+    *to_device_endpoints.ROWS,
+    *backup_endpoints.ROWS,
+    *server_endpoints.ROWS,
 )

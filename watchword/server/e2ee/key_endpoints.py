@@ -81,7 +81,7 @@ def _position(request: Request, name: str) -> Position:
 _KEYS = "/_matrix/client/v3/keys/"
 _SPEC = "client-server-api#"
 
-ENDPOINTS: tuple[Endpoint, ...] = (
+ROWS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         _KEYS + "upload",

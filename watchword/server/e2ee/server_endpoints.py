@@ -35,7 +35,7 @@ async def claim_keys(request: Request, requester: ServerRequester, service: E2ee
 _USER = "/_matrix/federation/v1/user/"
 _SPEC = "server-server-api#"
 
-ENDPOINTS: tuple[Endpoint, ...] = (
+ROWS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET",
         _USER + "devices/{userId}",

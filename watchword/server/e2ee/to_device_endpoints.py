@@ -19,7 +19,7 @@ async def send_to_device(request: Request, requester: Requester, service: E2eeSe
     return Reply.EMPTY
 
 
-ENDPOINTS: tuple[Endpoint, ...] = (
+ROWS: tuple[Endpoint, ...] = (
     Endpoint(
         "PUT",
         "/_matrix/client/v3/sendToDevice/{eventType}/{txnId}",

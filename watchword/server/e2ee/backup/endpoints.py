@@ -144,7 +144,7 @@ def _put_endpoint(path: str, handler: Any, anchor: str) -> Endpoint:
     return Endpoint("PUT", path, handler, _SPEC + anchor, rate=Rate.WRITE, body=Body.JSON, body_bytes_max=most)
 
 
-ENDPOINTS: tuple[Endpoint, ...] = (
+ROWS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         _VERSION,
