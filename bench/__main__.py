@@ -4,19 +4,22 @@ import argparse
 import asyncio
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.certificates import CertificateAuthority
-from bench.report import Figures, document, middle, table
+from bench.report import Figures, document, heading, middle, table
 from bench.scenarios import SCENARIOS
 from bench.servers import Kind
 from bench.servers.synapse import Synapse
 from bench.servers.watchword import Watchword
 from bench.world import FULL, QUICK, Figure, World
 
+# What needs no server: a module each, run as a program of its own so that it begins with a clean process.
+PARTS = ("core", "storage")
 KINDS: dict[str, type[Kind]] = {"watchword": Watchword, "synapse": Synapse}
 
 
@@ -26,13 +29,14 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a few minutes instead of many; smaller rooms")
     parser.add_argument("--peer", choices=sorted(KINDS), help="measure this server too, side by side")
     parser.add_argument("--server", choices=sorted(KINDS), default="watchword", help="the server to measure (watchword)")
-    parser.add_argument("--only", default=",".join(SCENARIOS), help=f"some of: {','.join(SCENARIOS)}")
+    everything = (*SCENARIOS, *PARTS)
+    parser.add_argument("--only", default=",".join(everything), help=f"some of: {','.join(everything)}")
     parser.add_argument("--rounds", type=int, help="how often each scenario runs; the middle counts (1 if quick, else 3)")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--keep", type=Path, help="use this folder for the servers' data, and keep it")
     chosen = parser.parse_args(argv)
     chosen.only = [name for name in chosen.only.split(",") if name]
-    if unknown := set(chosen.only) - SCENARIOS.keys():
+    if unknown := set(chosen.only) - set(everything):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
     return chosen
 
@@ -65,8 +69,18 @@ async def run_one(world: World, name: str) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Do it all; 0 if every scenario ran."""
+    """Do it all; 0 if everything that was asked for ran."""
     chosen = arguments(argv)
+    scenarios = [name for name in chosen.only if name in SCENARIOS]
+    passed = not scenarios or run_scenarios(chosen, scenarios, argv)
+    for part in [name for name in chosen.only if name in PARTS]:
+        print(flush=True)
+        passed &= subprocess.run([sys.executable, "-m", f"bench.{part}"], check=False).returncode == 0
+    return 0 if passed else 1
+
+
+def run_scenarios(chosen: argparse.Namespace, names: Sequence[str], argv: Sequence[str]) -> bool:
+    """Measure servers and print the table; whether every scenario ran."""
     kinds = [KINDS[name]() for name in dict.fromkeys([chosen.server, chosen.peer or chosen.server])]
     for kind in kinds:
         kind.prepare()
@@ -78,15 +92,16 @@ def main(argv: Sequence[str]) -> int:
     authority = CertificateAuthority(home / "certificates")
     worlds = [World(kind, home, authority, size) for kind in kinds]
     try:
-        measured = asyncio.run(measure(worlds, chosen.only, rounds))
+        measured = asyncio.run(measure(worlds, names, rounds))
     finally:
         if not chosen.keep:
             shutil.rmtree(home, ignore_errors=True)
     versions = {kind.name: kind.version() for kind in kinds}
+    print(heading(versions))
     print(table(measured))
     if chosen.json:
         chosen.json.write_text(json.dumps(document(measured, versions, argv), indent=1) + "\n")
-    return 1 if any(world.failures for world in worlds) else 0
+    return not any(world.failures for world in worlds)
 
 
 def _run_folder() -> Path:

@@ -29,6 +29,13 @@ def middle(rounds: Sequence[Figure]) -> Figure:
     )
 
 
+def heading(versions: Mapping[str, str]) -> str:
+    """When, where and what: without it no figure can be compared."""
+    day = datetime.now(UTC).date().isoformat()
+    servers = " and ".join(f"{kind} {version}" for kind, version in versions.items())
+    return f"{day}, {servers}, Python {platform.python_version()}, {os.cpu_count()} cores.\n"
+
+
 def table(measured: Mapping[str, Figures]) -> str:
     """A Markdown table: a row an operation; the kinds of server side by side, the ratio of their CPU, the target."""
     kinds = list(measured)
