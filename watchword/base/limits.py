@@ -153,3 +153,18 @@ push_conditions_max = 50
 push_pattern_characters_max = 512
 push_wildcard_characters_max = 1_024
 typing_from_peers_ms = 60_000
+
+# Media
+upload_bytes_max = 104_857_600
+media_body_bytes_max = 4_294_967_296
+file_piece_bytes = 131_072
+pending_uploads_max = 20
+pending_upload_ms = 86_400_000
+media_wait_ms_default = 20_000
+media_wait_ms_max = 60_000
+media_waiters_max = 1_000
+remote_media_active_max = 16
+remote_media_names_max = 10_000
+file_name_characters_max = 255
+content_type_characters_max = 255
+thumbnail_original_bytes_max = 10_485_760
