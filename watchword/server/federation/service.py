@@ -20,6 +20,7 @@ from watchword.server.federation.incoming import TransactionReceiver
 from watchword.server.federation.incoming_edus import IncomingEdus
 from watchword.server.federation.key_fetch import KeyFetch
 from watchword.server.federation.keys import KeyRing
+from watchword.server.federation.media_client import MediaClient
 from watchword.server.federation.notary import KeyNotary
 from watchword.server.federation.own_keys import OwnKeys
 from watchword.server.federation.peer import PeerTransport
@@ -55,8 +56,8 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class FederationOut:
-    """Keys and calls. client fits what `rooms`, `e2ee` and `accounts` need of other servers, keys their signatures,
-    authenticator the router's."""
+    """Keys and calls. client fits what `rooms`, `e2ee` and `accounts` need of other servers, media
+    what `media` needs, keys the checking of signatures, authenticator the router's."""
 
     ground: Ground
     own_keys: OwnKeys
@@ -65,6 +66,7 @@ class FederationOut:
     transport: PeerTransport
     keys: KeyRing
     client: FederationClient
+    media: MediaClient
     authenticator: RequestAuthenticator
 
     @staticmethod
@@ -84,6 +86,7 @@ class FederationOut:
             transport=transport,
             keys=keys,
             client=FederationClient(transport, settings),
+            media=MediaClient(transport, egress, settings),
             authenticator=RequestAuthenticator(settings, keys, clock, backoff.heard_from),
         )
 
