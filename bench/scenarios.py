@@ -14,6 +14,7 @@ from bench.world import Figure, Stopwatch, World
 Scenario = Callable[[World], Awaitable[None]]
 
 _MEMBERS = 100
+_KEYS = 50
 
 
 async def start(world: World) -> None:
@@ -107,8 +108,10 @@ async def sync(world: World) -> None:
     for count in sorted({30, world.size.rooms_of_one_user}):
         user = await server.user(f"resident{count}")
         for number in range(count):
-            room = await user.create_room(name=f"Room {number}")
-            await user.send(room)
+            name = f"Room {number} of {count}"
+            if name not in world.rooms:
+                world.rooms[name] = await user.create_room(name=name)
+                await user.send(world.rooms[name])
         since = (await user.sync()).next_batch
         async with world.measure(f"initial sync of {count} rooms", server, most=1_000) as watch:
             while watch.wants_more():
@@ -139,20 +142,12 @@ async def rooms(world: World) -> None:
 async def large(world: World) -> None:
     """A room with very many members."""
     server = await world.server()
-    wanted = world.size.members_of_large_room
     owner = await server.user("owner")
-    room = await owner.create_room(preset="public_chat")
-    joined = [owner]
-    name = f"join a room growing to {wanted} members"
-    async with world.measure(name, server, most=wanted, seconds=world.size.build_seconds) as watch:
-        while watch.wants_more():
-            before = server.tree.usage().cpu_ms
-            user = await server.user(f"member{watch.begun}")
-            watch.unmeasured_cpu_ms += server.tree.usage().cpu_ms - before
-            await watch.time(user.join(room))
-            user.close()
-            joined.append(user)
-    count = len(joined)
+    if "large" not in world.rooms:
+        world.rooms["large"] = await owner.create_room(preset="public_chat")
+        await _fill(world, server, world.rooms["large"])
+    room = world.rooms["large"]
+    count = len((await owner.get(f"/rooms/{room}/joined_members"))["joined"])
     async with world.measure(f"send in a room of {count} members", server) as watch:
         await _keep_sending(watch, owner, room)
     async with world.measure(f"members of a room of {count}", server, most=200) as watch:
@@ -163,13 +158,27 @@ async def large(world: World) -> None:
             await watch.time(owner.sync())
 
 
+async def _fill(world: World, server: Instance, room: str) -> None:
+    wanted = world.size.members_of_large_room
+    name = f"join a room growing to {wanted} members"
+    async with world.measure(name, server, most=wanted - 1, seconds=world.size.build_seconds) as watch:
+        while watch.wants_more():
+            before = server.tree.usage().cpu_ms
+            user = await server.user(f"member{watch.begun}")
+            watch.unmeasured_cpu_ms += server.tree.usage().cpu_ms - before
+            await watch.time(user.join(room))
+            user.close()
+
+
 async def keys(world: World) -> None:
     """Keys of a hundred devices: upload, query, claim, and a message to each."""
     server = await world.server()
     members, _ = await _members_of_a_room(world, server)
     devices = [DeviceKeys(member.user_id, member.device_id) for member in members]
-    uploads = [device.upload(one_time_keys=10) for device in devices]
-    async with world.measure("keys/upload, device and 10 one-time keys", server, most=len(devices)) as watch:
+    for member, device in zip(members, devices, strict=True):
+        await member.post("/keys/upload", device.device())
+    uploads = [device.one_time(_KEYS) for device in devices]
+    async with world.measure(f"keys/upload of {_KEYS} one-time keys", server, most=len(devices)) as watch:
         while watch.wants_more():
             number = watch.operations
             await watch.time(members[number].post("/keys/upload", uploads[number]))
@@ -179,7 +188,7 @@ async def keys(world: World) -> None:
         while watch.wants_more():
             await watch.time(asker.post("/keys/query", query))
     claim = {"one_time_keys": {member.user_id: {member.device_id: "signed_curve25519"} for member in members}}
-    async with world.measure(f"keys/claim of {_MEMBERS} devices", server, most=9) as watch:
+    async with world.measure(f"keys/claim of {_MEMBERS} devices", server, most=_KEYS) as watch:
         while watch.wants_more():
             await watch.time(asker.post("/keys/claim", claim))
     since = {member.user_id: (await member.sync(timeline=1)).next_batch for member in members}

@@ -50,8 +50,11 @@ def blanked(path: str) -> str:
 
 
 def served() -> Iterator[tuple[str, Endpoint]]:
-    """(module, row) of every table of endpoints in the server."""
+    """(module, row) of every table of endpoints in the server, each row once, though a feature may gather its tables."""
+    found: set[int] = set()
     for info in pkgutil.walk_packages(watchword.server.__path__, "watchword.server."):
-        if info.name.rpartition(".")[2].endswith("endpoints"):
+        if "endpoints" in info.name.rpartition(".")[2].split("_"):
             for row in getattr(importlib.import_module(info.name), "ENDPOINTS", ()):
-                yield info.name, row
+                if id(row) not in found:
+                    found.add(id(row))
+                    yield info.name, row

@@ -14,6 +14,10 @@ _BEYOND = {
     ("GET", "/_watchword/metrics"),  # for Prometheus
     ("GET", "/_synapse/admin/v1/register"),  # provisioning scripts use it
     ("POST", "/_synapse/admin/v1/register"),
+    ("GET", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}"),  # an empty state key may be left out
+    ("PUT", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}"),
+    ("GET", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/"),
+    ("PUT", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/"),
     ("GET", "/.well-known/matrix/server"),  # described in prose only
     ("GET", "/.well-known/matrix/client"),
     ("GET", "/.well-known/matrix/support"),
