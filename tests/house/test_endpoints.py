@@ -14,6 +14,10 @@ _BEYOND = {
     ("GET", "/_watchword/metrics"),  # for Prometheus
     ("GET", "/_synapse/admin/v1/register"),  # provisioning scripts use it
     ("POST", "/_synapse/admin/v1/register"),
+    ("GET", "/_synapse/admin/v1/users/{userId}/admin"),
+    ("GET", "/_matrix/client/v3/auth/{type}/fallback/web"),  # described in prose only
+    ("POST", "/_matrix/client/v3/auth/{type}/fallback/web"),
+    ("POST", "/_matrix/client/unstable/keys/device_signing/upload"),  # older clients know no other
     ("GET", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}"),  # an empty state key may be left out
     ("PUT", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}"),
     ("GET", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/"),

@@ -20,6 +20,8 @@ _PLANTED: Mapping[str, tuple[str, str]] = {
     "pure": ("watchword.protocol.planted", "time"),
     "tables-accounts": ("watchword.server.rooms.planted", "watchword.server.accounts.tables"),
     "tables-e2ee": ("watchword.server.sync.planted", "watchword.server.e2ee.tables"),
+    "tables-media": ("watchword.server.sync.planted", "watchword.server.media.tables"),
+    "tables-client": ("watchword.networks.planted", "watchword.client.tables"),
     "tables-rooms": ("watchword.server.sync.planted", "watchword.server.rooms.tables"),
     "tables-federation": ("watchword.server.sync.planted", "watchword.server.federation.tables"),
     "driver": ("watchword.server.rooms.planted", "apsw"),
