@@ -326,15 +326,15 @@ def _retry_after_ms(headers: Mapping[str, str], body: Mapping[str, Any] | None) 
 def _redirected(outgoing: Outgoing, url: URL, location: str, peer: str) -> Outgoing:
     try:
         target = url.join(URL(location, encoded=location.isascii()))
-        same = target.origin() == url.origin()
+        same, text = target.origin() == url.origin(), str(target)
     except ValueError as error:
         raise FetchFailed(peer, Failure.REDIRECT) from error
     if url.scheme == "https" and target.scheme != "https":
         raise FetchFailed(peer, Failure.REDIRECT)
     if same:
-        return replace(outgoing, url=str(target))
+        return replace(outgoing, url=text)
     headers = {name: value for name, value in outgoing.headers.items() if name.lower() not in _PRIVATE_HEADERS}
-    return replace(outgoing, url=str(target), headers=headers, verify_name=None)
+    return replace(outgoing, url=text, headers=headers, verify_name=None)
 
 
 def _why(error: BaseException) -> Failure:
