@@ -9,15 +9,16 @@ Spec: rooms/v12#authorization-rules (rule 5), rooms/v1#authorization-rules (rule
 from watchword.protocol import third_party_invites
 from watchword.protocol.auth_state import AuthState
 from watchword.protocol.events import Pdu
+from watchword.protocol.ids import UserId
 from watchword.protocol.power_levels import creators_of
 
 
 def check_membership(pdu: Pdu, state: AuthState) -> str | None:
     """Why this member event is not allowed in this room state, or None."""
-    target = pdu.state_key
     membership = pdu.content.get("membership")
-    if target is None:
+    if pdu.state_key is None:
         return "A member event needs a state key."
+    target = UserId(pdu.state_key)
     if not isinstance(membership, str):
         return "A member event needs a membership."
     if state.version.restricted_joins:
@@ -38,7 +39,7 @@ def check_membership(pdu: Pdu, state: AuthState) -> str | None:
     return "The membership is unknown in this room version."
 
 
-def _check_join(pdu: Pdu, target: str, state: AuthState) -> str | None:
+def _check_join(pdu: Pdu, target: UserId, state: AuthState) -> str | None:
     if _is_first_join(pdu, target, state):
         return None
     if pdu.sender != target:
@@ -58,7 +59,7 @@ def _check_join(pdu: Pdu, target: str, state: AuthState) -> str | None:
     return "The join rule is unknown in this room version."
 
 
-def _is_first_join(pdu: Pdu, target: str, state: AuthState) -> bool:
+def _is_first_join(pdu: Pdu, target: UserId, state: AuthState) -> bool:
     """The creator's join right after the create event. Version 12: only its sender, not the additional creators."""
     create = state.create
     if create is None or len(pdu.prev_events) != 1 or pdu.prev_events[0] != create.event_id:
@@ -67,7 +68,7 @@ def _is_first_join(pdu: Pdu, target: str, state: AuthState) -> bool:
 
 
 def _check_authoriser(pdu: Pdu, state: AuthState) -> str | None:
-    authoriser = pdu.content.get("join_authorised_via_users_server")
+    authoriser: UserId | None = pdu.content.get("join_authorised_via_users_server")
     if authoriser is None:
         return "The join rule is restricted, and nobody in the room authorised the join."
     if state.membership_of(authoriser) != "join":
@@ -77,7 +78,7 @@ def _check_authoriser(pdu: Pdu, state: AuthState) -> str | None:
     return None
 
 
-def _check_invite(pdu: Pdu, target: str, state: AuthState) -> str | None:
+def _check_invite(pdu: Pdu, target: UserId, state: AuthState) -> str | None:
     membership = state.membership_of(target)
     if "third_party_invite" in pdu.content:
         if membership == "ban":
@@ -92,7 +93,7 @@ def _check_invite(pdu: Pdu, target: str, state: AuthState) -> str | None:
     return None
 
 
-def _check_leave(pdu: Pdu, target: str, state: AuthState) -> str | None:
+def _check_leave(pdu: Pdu, target: UserId, state: AuthState) -> str | None:
     membership = state.membership_of(target)
     if pdu.sender == target:
         if membership in ("invite", "join") or (membership == "knock" and state.version.knocking):
@@ -111,7 +112,7 @@ def _check_leave(pdu: Pdu, target: str, state: AuthState) -> str | None:
     return None
 
 
-def _check_ban(pdu: Pdu, target: str, state: AuthState) -> str | None:
+def _check_ban(pdu: Pdu, target: UserId, state: AuthState) -> str | None:
     if state.membership_of(pdu.sender) != "join":
         return "The sender is not in the room."
     levels = state.power_levels
@@ -123,7 +124,7 @@ def _check_ban(pdu: Pdu, target: str, state: AuthState) -> str | None:
     return None
 
 
-def _check_knock(pdu: Pdu, target: str, state: AuthState) -> str | None:
+def _check_knock(pdu: Pdu, target: UserId, state: AuthState) -> str | None:
     if not state.allows_knocking:
         return "The join rule does not allow knocking."
     if pdu.sender != target:

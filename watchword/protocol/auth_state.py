@@ -12,7 +12,7 @@ import msgspec
 
 from watchword.protocol import event_types
 from watchword.protocol.events import Pdu, StateKey
-from watchword.protocol.ids import RoomId, domain_of, room_id_of_create
+from watchword.protocol.ids import RoomId, UserId, domain_of, room_id_of_create
 from watchword.protocol.power_levels import PowerLevels, creators_of
 from watchword.protocol.room_versions import RoomVersion
 
@@ -36,7 +36,7 @@ class AuthState(msgspec.Struct, frozen=True):
     power_levels_event: Pdu | None
     power_levels: PowerLevels
     join_rule: str
-    membership_of: Callable[[str], str | None]
+    membership_of: Callable[[UserId], str | None]
     third_party_invite: Callable[[str], Pdu | None]
     room_id: RoomId | None
     only_local: str | None
@@ -48,7 +48,7 @@ class AuthState(msgspec.Struct, frozen=True):
         create: Pdu | None,
         power_levels_event: Pdu | None,
         join_rules: Pdu | None,
-        membership_of: Callable[[str], str | None],
+        membership_of: Callable[[UserId], str | None],
         third_party_invite: Callable[[str], Pdu | None],
         power_levels: PowerLevels | None = None,
     ) -> Self:
@@ -74,7 +74,7 @@ class AuthState(msgspec.Struct, frozen=True):
     def of(cls, state: Mapping[StateKey, Pdu], version: RoomVersion) -> Self:
         """From a state map of events."""
 
-        def membership_of(user_id: str) -> str | None:
+        def membership_of(user_id: UserId) -> str | None:
             return stated_membership(state.get((event_types.MEMBER, user_id)))
 
         def third_party_invite(token: str) -> Pdu | None:

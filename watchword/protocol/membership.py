@@ -7,6 +7,7 @@ Spec: client-server-api#room-membership
 """
 
 from watchword.protocol.auth_state import AuthState
+from watchword.protocol.ids import UserId
 
 INVITE = "invite"
 JOIN = "join"
@@ -15,7 +16,7 @@ LEAVE = "leave"
 BAN = "ban"
 
 
-def refusal_to_invite(state: AuthState, sender: str, target: str) -> str | None:
+def refusal_to_invite(state: AuthState, sender: UserId, target: UserId) -> str | None:
     """Why `sender` may not invite `target`, or None."""
     if state.membership_of(sender) != JOIN:
         return "You are not in this room."
@@ -29,7 +30,7 @@ def refusal_to_invite(state: AuthState, sender: str, target: str) -> str | None:
     return None
 
 
-def refusal_to_kick(state: AuthState, sender: str, target: str) -> str | None:
+def refusal_to_kick(state: AuthState, sender: UserId, target: UserId) -> str | None:
     """Why `sender` may not remove `target` from the room, retract the invite, or refuse the knock, or None."""
     if state.membership_of(sender) != JOIN:
         return "You are not in this room."
@@ -40,7 +41,7 @@ def refusal_to_kick(state: AuthState, sender: str, target: str) -> str | None:
     return _refusal_by_rank(state, sender, target)
 
 
-def refusal_to_ban(state: AuthState, sender: str, target: str) -> str | None:
+def refusal_to_ban(state: AuthState, sender: UserId, target: UserId) -> str | None:
     """Why `sender` may not ban `target`, or None."""
     if state.membership_of(sender) != JOIN:
         return "You are not in this room."
@@ -49,7 +50,7 @@ def refusal_to_ban(state: AuthState, sender: str, target: str) -> str | None:
     return _refusal_by_rank(state, sender, target)
 
 
-def refusal_to_unban(state: AuthState, sender: str, target: str) -> str | None:
+def refusal_to_unban(state: AuthState, sender: UserId, target: UserId) -> str | None:
     """Why `sender` may not lift the ban of `target`, or None. It needs the levels of both ban and kick."""
     if state.membership_of(sender) != JOIN:
         return "You are not in this room."
@@ -61,7 +62,7 @@ def refusal_to_unban(state: AuthState, sender: str, target: str) -> str | None:
     return _refusal_by_rank(state, sender, target)
 
 
-def refusal_to_knock(state: AuthState, sender: str) -> str | None:
+def refusal_to_knock(state: AuthState, sender: UserId) -> str | None:
     """Why `sender` may not knock, or None."""
     if not state.version.knocking:
         return "This room's version does not know knocking."
@@ -77,14 +78,14 @@ def refusal_to_knock(state: AuthState, sender: str) -> str | None:
     return None
 
 
-def refusal_to_leave(state: AuthState, sender: str) -> str | None:
+def refusal_to_leave(state: AuthState, sender: UserId) -> str | None:
     """Why `sender` cannot leave, reject an invite or retract a knock, or None."""
     if state.membership_of(sender) not in (JOIN, INVITE, KNOCK):
         return "You are not in this room."
     return None
 
 
-def refusal_to_join(state: AuthState, sender: str) -> str | None:
+def refusal_to_join(state: AuthState, sender: UserId) -> str | None:
     """Why `sender` cannot join whatever conditions of a restricted room are met, or None if it depends on those or may be."""
     membership = state.membership_of(sender)
     if membership == BAN:
@@ -94,7 +95,7 @@ def refusal_to_join(state: AuthState, sender: str) -> str | None:
     return "You are not invited to this room."
 
 
-def _refusal_by_rank(state: AuthState, sender: str, target: str) -> str | None:
+def _refusal_by_rank(state: AuthState, sender: UserId, target: UserId) -> str | None:
     if state.power_levels.user_level(target) >= state.power_levels.user_level(sender):
         return "This user's power level is not below yours."
     return None
