@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -22,6 +23,10 @@ class Clock(Protocol):
         """Return after duration_ms; zero or less yields to the loop once."""
         ...
 
+    def call_later(self, duration_ms: int, action: Callable[[], None]) -> Callable[[], None]:
+        """Call action (short, must not raise) after duration_ms; gives a function that calls it off. Cheaper than a task."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -34,6 +39,9 @@ class SystemClock:
 
     async def sleep(self, duration_ms: int) -> None:
         await asyncio.sleep(max(0, duration_ms) / 1000)
+
+    def call_later(self, duration_ms: int, action: Callable[[], None]) -> Callable[[], None]:
+        return asyncio.get_running_loop().call_later(max(0, duration_ms) / 1000, action).cancel
 
 
 class ManualClock:
@@ -58,6 +66,12 @@ class ManualClock:
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now_ms + duration_ms, next(self._order), woken))
         await woken
+
+    def call_later(self, duration_ms: int, action: Callable[[], None]) -> Callable[[], None]:
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now_ms + duration_ms, next(self._order), woken))
+        woken.add_done_callback(lambda done: None if done.cancelled() else action())
+        return lambda: None if woken.cancel() else None
 
     def next_wake_ms(self) -> int | None:
         """When the earliest sleeper wants to wake, or None if nobody sleeps."""

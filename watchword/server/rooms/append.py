@@ -96,6 +96,7 @@ class Appender:
         await self._relate(tx, room, stored)
         await self._redact(tx, room, stored)
         self._events.remember(stored)
+        room.remember(stored)
         tx.after_failure(partial(self._events.forget, (stored.event_id,)))
         return stored
 
@@ -250,4 +251,5 @@ class Appender:
         await tables.prune_event(tx, target.nid, pruned, redaction.nid)
         self._events.forget((target.event_id,))
         tx.after_commit(partial(self._events.forget, (target.event_id,)))
+        room.forget_recent()
         room.pdus.pop(target.event_id, None)

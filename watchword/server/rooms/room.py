@@ -14,7 +14,10 @@ from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId, RoomId, ServerName, UserId, domain_of
 from watchword.protocol.power_levels import PowerLevels, creators_of
 from watchword.protocol.room_versions import RoomVersion
+from watchword.server.rooms.stored import StoredEvent
 from watchword.server.rooms.visibility import History
+
+_RECENT_MAX = 64
 
 KEY_TYPES = (event_types.CREATE, event_types.POWER_LEVELS, event_types.JOIN_RULES, event_types.HISTORY_VISIBILITY)
 """State that every decision reads: always at hand."""
@@ -71,6 +74,7 @@ class Room:
     state: the resolved current state. pdus: the events of the state that decisions read (KEY_TYPES always).
     extremities: event_id → depth. forks: the state after each extremity while there are several.
     last_position: of the newest live event. last_state_position: where the line last changed.
+    recent: every shown event above the ordering recent_floor, oldest first.
     visibility, joined_since: what views read, worked out on demand (joined_since: start of the present stretch).
     """
 
@@ -88,6 +92,8 @@ class Room:
     evicted: bool = False
     last_position: int = 0
     last_state_position: int = 0
+    recent: list[StoredEvent] = field(default_factory=list)
+    recent_floor: int = 0
     visibility: History | None = None
     joined_since: dict[UserId, int] = field(default_factory=dict)
     _auth_state: AuthState | None = None
@@ -132,7 +138,7 @@ class Room:
                 self.current(event_types.CREATE),
                 self.current(event_types.POWER_LEVELS),
                 self.current(event_types.JOIN_RULES),
-                self.members.membership.get,  # type: ignore[arg-type]
+                self.members.membership.get,
                 lambda token: self.current(event_types.THIRD_PARTY_INVITE, token),
             )
         return self._auth_state
@@ -140,6 +146,19 @@ class Room:
     def levels(self) -> PowerLevels:
         """The current power levels."""
         return self.auth_state().power_levels
+
+    def remember(self, event: StoredEvent) -> None:
+        """Keep an event that was just appended at hand for those who are waiting for it."""
+        self.recent.append(event)
+        if len(self.recent) > 2 * _RECENT_MAX:
+            self.forget_recent(len(self.recent) - _RECENT_MAX)
+
+    def forget_recent(self, count: int | None = None) -> None:
+        """Drop the oldest recent events, or all."""
+        dropped = self.recent[:count]
+        if dropped:
+            self.recent_floor = dropped[-1].ordering or self.recent_floor
+            self.recent = self.recent[len(dropped) :]
 
     def apply_state(self, changes: Mapping[StateKey, EventId | None], pdus: Mapping[EventId, Pdu]) -> None:
         """Take changes of the current state over. pdus: the events among them that are at hand."""

@@ -102,24 +102,24 @@ class Sights:
         visibility = await self._visibility(tx, room)
         narrow = any(interval.value in ("joined", "invited") for interval in visibility.intervals)
         if not narrow and room.members.membership.get(reader.user_id) == "join":
-            joined = room.joined_since.get(reader.user_id)
-            if joined is None:
-                history = await self._membership(tx, room, reader.user_id)
-                joined = next((i.start for i in reversed(history.intervals) if i.value == "join"), 0)
-                if history.intervals and history.intervals[-1].value == "join":
-                    # Renewals of the profile make new intervals; the stretch began with the first of them.
-                    for interval in reversed(history.intervals):
-                        if interval.value != "join":
-                            break
-                        joined = interval.start
-                room.joined_since[reader.user_id] = joined
-                membership = history
-            else:
-                # Membership before the present stretch matters for nothing but `unsigned.membership` of old events.
-                membership = History((Interval(joined, tables.FOREVER, "join"),), None)
+            # Membership before the present stretch matters for nothing but `unsigned.membership` of old events.
+            joined = await self.joined_since(tx, room, reader.user_id)
+            membership = History((Interval(joined, tables.FOREVER, "join"),), None)
             return RoomView(reader, room, Sight(reader.user_id, membership, visibility, all_visible=True), self.sent)
         membership = await self._membership(tx, room, reader.user_id)
         return RoomView(reader, room, Sight(reader.user_id, membership, visibility), self.sent)
+
+    async def joined_since(self, tx: ReadTx, room: Room, user_id: UserId) -> int:
+        """The position at which a joined user's present stretch in the room began; renewals of his profile do not count."""
+        joined = room.joined_since.get(user_id)
+        if joined is None:
+            joined = 0
+            for interval in reversed((await self._membership(tx, room, user_id)).intervals):
+                if interval.value != "join":
+                    break
+                joined = interval.start
+            room.joined_since[user_id] = joined
+        return joined
 
     async def look_at(self, tx: ReadTx, view: RoomView, events: Sequence[StoredEvent]) -> None:
         """Learn about events whose state is not the line's, before asking what the view sees of them."""

@@ -1,0 +1,43 @@
+"""Whose devices a client must ask for again, and whom it may forget: `device_lists` of /sync, and /keys/changes.
+
+Spec: client-server-api#e2e-extensions-to-sync
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from watchword.protocol.ids import UserId
+from watchword.server.e2ee.reader import E2eeReader
+from watchword.server.rooms.reader import RoomReader
+from watchword.storage import Position
+
+
+@dataclass(slots=True)
+class MemberChanges:
+    """What the rooms of a response say: with whom an encrypted room is newly shared, and with whom perhaps none is left."""
+
+    newly_shared: set[UserId] = field(default_factory=set)
+    maybe_left: set[UserId] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class DeviceLists:
+    """Works the lists out."""
+
+    rooms: RoomReader
+    e2ee: E2eeReader
+
+    async def changes(
+        self, user_id: UserId, span: tuple[Position, Position], members: MemberChanges
+    ) -> dict[str, Sequence[UserId]] | None:
+        """`changed` and `left`; None if both are empty."""
+        after, until = span
+        changed = set(members.newly_shared)
+        for other, _ in await self.e2ee.device_list_changes(after, until):
+            # Oneself belongs here too: cross-signing on one's other devices depends on it.
+            if other not in changed and (other == user_id or await self.rooms.share_room(user_id, other)):
+                changed.add(other)
+        left = [other for other in members.maybe_left if other != user_id and not await self.rooms.share_room(user_id, other)]
+        if not changed and not left:
+            return None
+        return {"changed": sorted(changed), "left": sorted(left)}

@@ -1,0 +1,312 @@
+"""One /sync request: what changed for one device, or a wait for it.
+
+Theory of operation. A response covers the span from `since` to the log's position now. The window says which rooms and
+what else in the span concern the user; sections are built only for those. If there is nothing, the request waits in the
+waiting room until a change that concerns the user is durable, and looks again. To-device messages set the upper end of
+the span when there are more than a page of them, so that one integer stays the whole token.
+
+Spec: client-server-api#get_matrixclientv3sync
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from watchword.base import limits
+from watchword.base.clock import Clock
+from watchword.edge.requester import Requester
+from watchword.edge.stopping import Stopping
+from watchword.protocol import event_types
+from watchword.protocol.events import StateKey
+from watchword.protocol.ids import RoomId, UserId
+from watchword.server.accounts.reader import AccountReader
+from watchword.server.changes import Change
+from watchword.server.e2ee.reader import E2eeReader
+from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.room import Room
+from watchword.server.rooms.stored import StoredEvent
+from watchword.server.rooms.tables import MembershipRow
+from watchword.server.rooms.tokens import sync_token
+from watchword.server.rooms.view import Reader
+from watchword.server.sync.device_lists import DeviceLists, MemberChanges
+from watchword.server.sync.filters import SyncFilter
+from watchword.server.sync.invites import InviteSections
+from watchword.server.sync.ports import Presence
+from watchword.server.sync.rooms import Extras, RoomSections, RoomSpan
+from watchword.server.sync.waiting import WaitingRoom
+from watchword.server.sync.window import Window, open_window
+from watchword.storage import Log, Position
+
+_PRESENCE_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRequest:
+    """What a client asks. since: None for an initial sync."""
+
+    requester: Requester
+    since: Position | None
+    sync_filter: SyncFilter
+    timeout_ms: int = 0
+    full_state: bool = False
+    state_after: bool = False
+    set_presence: str = "online"
+
+
+@dataclass(slots=True)
+class _Response:
+    """A response being built: encoded pieces by section."""
+
+    join: list[bytes] = field(default_factory=list)
+    leave: list[bytes] = field(default_factory=list)
+    invite: list[bytes] = field(default_factory=list)
+    knock: list[bytes] = field(default_factory=list)
+    members: MemberChanges = field(default_factory=MemberChanges)
+
+
+@dataclass(frozen=True)
+class SyncService:
+    """Answers syncs."""
+
+    log: Log[Change]
+    rooms: RoomReader
+    sections: RoomSections
+    invites: InviteSections
+    accounts: AccountReader
+    e2ee: E2eeReader
+    device_lists: DeviceLists
+    presence: Presence
+    waiting: WaitingRoom
+    stopping: Stopping
+    clock: Clock
+
+    async def sync(self, request: SyncRequest) -> bytes:
+        """The body of the response; waits up to timeout_ms for something to say. Raises Refusal."""
+        user_id = request.requester.user_id
+        if request.since is not None and request.since > self.log.position:
+            # A token from before a restore, or from nowhere: begin at what there is.
+            request = _since(request, self.log.position)
+        await self.presence.seen(user_id, request.set_presence)
+        if request.since is not None and request.requester.device_id is not None:
+            await self.e2ee.delete_to_device(user_id, request.requester.device_id, request.since)
+        deadline_ms = self.clock.monotonic_ms() + min(request.timeout_ms, limits.sync_timeout_ms_max)
+        while True:
+            woken = self.waiting.enter(user_id)
+            try:
+                body = await self._answer(request)
+                left_ms = deadline_ms - self.clock.monotonic_ms()
+                if body is not None and (body[1] or request.since is None or request.full_state):
+                    return body[0]
+                if left_ms <= 0 or self.stopping.is_set:
+                    assert body is not None
+                    return body[0]
+                if not await self.waiting.wait(woken, left_ms) and body is not None:
+                    return (await self._answer(request))[0]
+            finally:
+                self.waiting.leave(user_id, woken)
+
+    async def _answer(self, request: SyncRequest) -> tuple[bytes, bool]:
+        """The encoded response at the log's position now, and whether it says anything."""
+        requester = request.requester
+        user_id, device_id = requester.user_id, requester.device_id
+        since = request.since or Position(0)
+        until = self.log.position
+        to_device: Sequence[bytes] = ()
+        if device_id is not None:
+            to_device, until = await self.e2ee.to_device(user_id, device_id, since, until, limits.to_device_page_max)
+        memberships = await self.rooms.memberships.of(user_id)
+        window = open_window(self.log, user_id, device_id, memberships, (since, until))
+        response = _Response()
+        account_data = await self._rooms(request, window, memberships, response)
+        parts = [b'"next_batch":"%b"' % sync_token(until).encode()]
+        news = bool(to_device) or window.key_counts
+        if to_device:
+            parts.append(b'"to_device":{"events":[' + b",".join(to_device) + b"]}")
+        if account_data:
+            parts.append(b'"account_data":{"events":[' + b",".join(account_data) + b"]}")
+        if request.since is not None and (window.device_lists or window.memberships):
+            lists = await self.device_lists.changes(user_id, (since, until), response.members)
+            if lists is not None:
+                parts.append(b'"device_lists":' + orjson.dumps(lists))
+        presence = await self._presence(request, window)
+        if presence:
+            parts.append(b'"presence":{"events":[' + b",".join(presence) + b"]}")
+        rooms = _joined(response)
+        if rooms:
+            parts.append(b'"rooms":{' + rooms + b"}")
+        news = news or len(parts) > 1
+        if device_id is not None:
+            counts, unused = await self.e2ee.key_counts(user_id, device_id)
+            parts.append(b'"device_one_time_keys_count":' + orjson.dumps(counts))
+            parts.append(b'"device_unused_fallback_key_types":' + orjson.dumps(list(unused)))
+        return b"{" + b",".join(parts) + b"}", news
+
+    async def _rooms(
+        self, request: SyncRequest, window: Window, memberships: Mapping[RoomId, MembershipRow], response: _Response
+    ) -> list[bytes]:
+        """Build the sections of all rooms concerned; gives the global account data."""
+        global_data, room_data = await self._account_data(request, window)
+        whole = request.since is None or request.full_state or window.everything
+        concerned: Collection[RoomId]
+        if whole:
+            concerned = memberships
+        else:
+            concerned = (window.rooms | window.receipts | window.typing | room_data.keys()) & memberships.keys()
+        ignored = await self.accounts.ignored_users(request.requester.user_id) if concerned else frozenset()
+        for room_id in concerned:
+            row = memberships[room_id]
+            if request.sync_filter.rooms.allows_room(room_id):
+                extras = Extras(
+                    room_data.get(room_id, ()),
+                    typing=room_id in window.typing,
+                    receipts=room_id in window.receipts or window.everything,
+                )
+                await self._one_room(request, window, row, extras, response, ignored)
+        return global_data
+
+    async def _one_room(
+        self,
+        request: SyncRequest,
+        window: Window,
+        row: MembershipRow,
+        extras: Extras,
+        response: _Response,
+        ignored: frozenset[UserId],
+    ) -> None:
+        since, room_id = request.since, row.room_id
+        if row.membership in ("invite", "knock"):
+            if (since is None or window.after < row.position <= window.until) and row.sender not in ignored:
+                encoded = await self.invites.section(row)
+                target = response.invite if row.membership == "invite" else response.knock
+                target.append(_named(room_id, encoded))
+            return
+        room = await self.rooms.room(room_id)
+        if room is None or row.forgotten:
+            return
+        if row.membership == "join" and row.position <= window.until:
+            await self._joined_room(request, window, room, extras, response)
+        elif row.membership in ("leave", "ban"):
+            await self._left_room(request, window, (room, row), extras, response)
+
+    async def _joined_room(self, request: SyncRequest, window: Window, room: Room, extras: Extras, response: _Response) -> None:
+        since = request.since
+        if (
+            since is not None
+            and room.last_position <= since
+            and not (extras.account_data or extras.typing or extras.receipts or request.full_state)
+        ):
+            return
+        reader = Reader(request.requester.user_id, request.requester.device_id)
+        newly = since is None or await self._joined_at(room, reader) > since
+        span = RoomSpan(
+            room,
+            reader,
+            None if newly or request.full_state else since,
+            window.until,
+            request.sync_filter,
+            request.state_after,
+        )
+        encoded, members = await self.sections.section(span, extras)
+        if encoded:
+            response.join.append(_named(room.room_id, encoded))
+        if since is not None:
+            self._note_members(response.members, room, members, newly=newly)
+
+    def _note_members(
+        self, changes: MemberChanges, room: Room, members: Mapping[StateKey, StoredEvent], *, newly: bool
+    ) -> None:
+        if (event_types.ENCRYPTION, "") not in room.state:
+            return
+        if newly:
+            changes.newly_shared.update(room.members.joined)
+            return
+        for (_, user_id), event in members.items():
+            was = None if event.replaced is None else event.replaced.pdu.content.get("membership")
+            now = event.pdu.content.get("membership")
+            if now == "join" and was != "join":
+                changes.newly_shared.add(UserId(user_id))
+            elif was == "join" and now != "join":
+                changes.maybe_left.add(UserId(user_id))
+
+    async def _joined_at(self, room: Room, reader: Reader) -> int:
+        """The position at which the reader's present stretch in the room began."""
+        async with self.rooms.database.read() as tx:
+            return await self.rooms.sights.joined_since(tx, room, reader.user_id)
+
+    async def _left_room(
+        self,
+        request: SyncRequest,
+        window: Window,
+        left: tuple[Room, MembershipRow],
+        extras: Extras,
+        response: _Response,
+    ) -> None:
+        room, row = left
+        since = request.since
+        fresh = since is not None and window.after < row.position <= window.until
+        if not fresh and not (request.sync_filter.include_leave and (since is None or request.full_state)):
+            return
+        if fresh and (event_types.ENCRYPTION, "") in room.state:
+            response.members.maybe_left.update(room.members.joined)
+        reader = Reader(request.requester.user_id, request.requester.device_id)
+        until = Position(min(window.until, row.position))
+        span = RoomSpan(room, reader, since, until, request.sync_filter, request.state_after, left=True)
+        encoded, _ = await self.sections.section(span, extras)
+        response.leave.append(_named(row.room_id, encoded or b"{}"))
+
+    async def _account_data(self, request: SyncRequest, window: Window) -> tuple[list[bytes], dict[RoomId, list[bytes]]]:
+        if request.since is not None and not window.account_data:
+            return [], {}
+        after = Position(0) if request.since is None else request.since
+        everywhere: list[bytes] = []
+        by_room: dict[RoomId, list[bytes]] = {}
+        for row in await self.accounts.account_data_since(request.requester.user_id, after):
+            if row.position > window.until:
+                continue
+            wanted = request.sync_filter.account_data if row.room_id is None else request.sync_filter.room_account_data
+            if wanted.allows_type(row.type):
+                encoded = b'{"content":%b,"type":%b}' % (row.content, orjson.dumps(row.type))
+                (everywhere if row.room_id is None else by_room.setdefault(row.room_id, [])).append(encoded)
+        return everywhere, by_room
+
+    async def _presence(self, request: SyncRequest, window: Window) -> list[bytes]:
+        if not self.presence.enabled:
+            return []
+        user_id = request.requester.user_id
+        users: Collection[UserId] = window.presence
+        if request.since is None or window.everything:
+            users = await self.rooms.users_sharing_room_with(user_id)
+        events = []
+        for other in sorted(users)[:_PRESENCE_MAX]:
+            content = self.presence.content(other)
+            if content is None or (other != user_id and not await self.rooms.share_room(user_id, other)):
+                continue
+            events.append(orjson.dumps({"type": "m.presence", "sender": other, "content": content}))
+        return events if request.sync_filter.presence.allows_type("m.presence") else []
+
+
+def _since(request: SyncRequest, position: Position) -> SyncRequest:
+    return SyncRequest(
+        request.requester,
+        position,
+        request.sync_filter,
+        request.timeout_ms,
+        request.full_state,
+        request.state_after,
+        request.set_presence,
+    )
+
+
+def _named(room_id: RoomId, encoded: bytes) -> bytes:
+    return orjson.dumps(room_id) + b":" + encoded
+
+
+def _joined(response: _Response) -> bytes:
+    named = (
+        (b"join", response.join),
+        (b"invite", response.invite),
+        (b"knock", response.knock),
+        (b"leave", response.leave),
+    )
+    return b",".join(b'"%b":{%b}' % (name, b",".join(sections)) for name, sections in named if sections)

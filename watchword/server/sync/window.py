@@ -1,0 +1,92 @@
+"""What happened between two positions that concerns one user: from the ring of recent changes, where it reaches back.
+
+Cost: the changes in the span, a few look-ups each, whatever the number of rooms that the user is in. Further back than the
+ring, everything the user has is a candidate and the indexes say the rest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from watchword.protocol.ids import DeviceId, RoomId, UserId
+from watchword.server.changes import (
+    AccountDataChanged,
+    Change,
+    CrossSigningChanged,
+    DeviceListChanged,
+    EventAppended,
+    KeyCountsChanged,
+    OutOfBandMembership,
+    PresenceChanged,
+    ReceiptChanged,
+    StateChanged,
+    TypingChanged,
+)
+from watchword.server.rooms.tables import MembershipRow
+from watchword.storage import Log, Position
+
+RING_SCAN_MAX = 4_096
+
+
+@dataclass(slots=True)
+class Window:
+    """A span of positions and what in it concerns a user. everything: the ring does not reach back; look at all rooms."""
+
+    after: Position
+    until: Position
+    everything: bool = False
+    rooms: set[RoomId] = field(default_factory=set)
+    typing: set[RoomId] = field(default_factory=set)
+    receipts: set[RoomId] = field(default_factory=set)
+    presence: set[UserId] = field(default_factory=set)
+    account_data: bool = False
+    device_lists: bool = False
+    key_counts: bool = False
+    memberships: bool = False
+
+
+def open_window(
+    log: Log[Change],
+    user_id: UserId,
+    device_id: DeviceId | None,
+    memberships: Mapping[RoomId, MembershipRow],
+    span: tuple[Position, Position],
+) -> Window:
+    """Find what concerns the user after span[0] and not after span[1]."""
+    after, until = span
+    window = Window(after, until)
+    if after >= until:
+        return window
+    if after < log.ring_floor or until - after > RING_SCAN_MAX:
+        window.everything = window.account_data = window.device_lists = window.memberships = True
+        return window
+    for logged in log.recent(after, until):
+        _note(window, logged.change, user_id, device_id, memberships)
+    return window
+
+
+def _note(
+    window: Window,
+    change: Change,
+    user_id: UserId,
+    device_id: DeviceId | None,
+    memberships: Mapping[RoomId, MembershipRow],
+) -> None:
+    match change:
+        case EventAppended(room_id=room_id) | StateChanged(room_id=room_id) | OutOfBandMembership(room_id=room_id):
+            if room_id in memberships:
+                window.rooms.add(room_id)
+                window.memberships |= not isinstance(change, EventAppended) or change.membership is not None
+        case ReceiptChanged(room_id=room_id) if room_id in memberships:
+            window.receipts.add(room_id)
+        case TypingChanged(room_id=room_id) if room_id in memberships:
+            window.typing.add(room_id)
+        case AccountDataChanged(user_id=owner):
+            window.account_data |= owner == user_id
+        case DeviceListChanged() | CrossSigningChanged():
+            window.device_lists = True
+        case KeyCountsChanged(user_id=owner, device_id=owner_device):
+            window.key_counts |= owner == user_id and owner_device == device_id
+        case PresenceChanged(user_id=owner):
+            window.presence.add(owner)
+        case _:
+            pass  # Nothing that a client sees; to-device messages are looked up by themselves.
