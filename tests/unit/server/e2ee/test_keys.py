@@ -17,8 +17,11 @@ from tests.unit.server.e2ee.world import (
     one_time_key,
 )
 from watchword.base.errors import Refusal
+from watchword.protocol.ids import DeviceId
 from watchword.server.changes import DeviceListChanged, KeyCountsChanged
 from watchword.storage.log import Position
+
+C = DeviceId("C")
 
 
 def keys(count: int, start: int = 0) -> dict[str, Any]:
@@ -115,7 +118,11 @@ async def test_a_new_fallback_key_replaces_the_old_one_and_is_unused(world: Worl
 
 async def test_a_claim_of_an_unknown_device_user_or_algorithm_finds_nothing(world: World) -> None:
     await world.ask("POST", "keys/upload", {"one_time_keys": keys(1)})
-    asked = {ALICE: {"OTHER": "signed_curve25519"}, "@nobody:here.example": {PHONE: "x"}, "not a user": {PHONE: "x"}}
+    asked: dict[str, Any] = {
+        ALICE: {"OTHER": "signed_curve25519"},
+        "@nobody:here.example": {PHONE: "x"},
+        "not a user": {PHONE: "x"},
+    }
     assert await world.ask("POST", "keys/claim", {"one_time_keys": asked}) == {"one_time_keys": {}, "failures": {}}
     assert not await claim(world, "curve25519")
 
@@ -160,12 +167,12 @@ async def test_a_malformed_claim_is_refused(world: World, wanted: object) -> Non
 
 async def test_users_of_other_servers_are_asked_for_there_and_checked(world: World) -> None:
     world.neighbours.keys[THERE] = {
-        "device_keys": {CAROL: {"C": device_keys(CAROL, "C"), "D": device_keys(CAROL, "C")}, BOB: {PHONE: device_keys(BOB)}},
+        "device_keys": {CAROL: {"C": device_keys(CAROL, C), "D": device_keys(CAROL, C)}, BOB: {PHONE: device_keys(BOB)}},
         "master_keys": {CAROL: cross_signing_key("master", 5, user=CAROL), BOB: cross_signing_key("master", 6, user=BOB)},
         "self_signing_keys": "nonsense",
     }
     answer = await world.ask("POST", "keys/query", {"device_keys": {CAROL: [], DAVE: []}})
-    assert answer["device_keys"] == {CAROL: {"C": device_keys(CAROL, "C")}}
+    assert answer["device_keys"] == {CAROL: {"C": device_keys(CAROL, C)}}
     assert list(answer["master_keys"]) == [CAROL]
     assert answer["failures"] == {}
 

@@ -116,7 +116,7 @@ class World:
         await self.follower.start()
         return self
 
-    async def ask(  # noqa: PLR0913
+    async def ask(
         self,
         method: str,
         path: str,
