@@ -199,6 +199,8 @@ class Appender:
         ]
         await tables.change_state(tx, room.room_nid, position, rows)
         room.apply_state(changes, pdus)
+        # Who looked at the room between here and the commit may have read the old history back.
+        tx.after_commit(room.forget_history)
         room.last_state_position = position
         for (kind, state_key), event_id in changes.items():
             if kind == event_types.MEMBER:

@@ -160,6 +160,11 @@ class Room:
             self.recent_floor = dropped[-1].ordering or self.recent_floor
             self.recent = self.recent[len(dropped) :]
 
+    def forget_history(self) -> None:
+        """Work out anew what views read of the history."""
+        self.visibility = None
+        self.joined_since.clear()
+
     def apply_state(self, changes: Mapping[StateKey, EventId | None], pdus: Mapping[EventId, Pdu]) -> None:
         """Take changes of the current state over. pdus: the events among them that are at hand."""
         for key, event_id in changes.items():

@@ -118,7 +118,8 @@ class Sights:
                 if interval.value != "join":
                     break
                 joined = interval.start
-            room.joined_since[user_id] = joined
+            if joined:
+                room.joined_since[user_id] = joined
         return joined
 
     async def look_at(self, tx: ReadTx, view: RoomView, events: Sequence[StoredEvent]) -> None:
