@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 from watchword.base import limits
-from watchword.base.errors import Refusal
+from watchword.base.errors import BadRequest, Forbidden, NotFound, Refusal
 from watchword.protocol.ids import DeviceId, RoomId, ServerName, UserId
 
 Flows = Sequence[Sequence[str]]
@@ -55,8 +55,16 @@ class Refused:
     status: int = 400
 
     def error(self) -> Refusal:
-        """The same, to be raised at the door."""
-        return Refusal(self.errcode, self.text, status=self.status)
+        """The same, to be raised at the door: BadRequest, Forbidden, NotFound, or what the status says."""
+        match self.status:
+            case 400:
+                return BadRequest(self.errcode, self.text)
+            case 403:
+                return Forbidden(self.text, self.errcode)
+            case 404:
+                return NotFound(self.text, self.errcode)
+            case _:
+                return Refusal(self.errcode, self.text, status=self.status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The doors of sessions: login, refresh, logout, whoami, and what is done to an account as a whole."""
 
-from watchword.base.errors import BadRequest, Forbidden, NotFound
+from watchword.base.errors import Forbidden, NotFound
 from watchword.edge.authentication import bearer_token
 from watchword.edge.endpoint import Auth, Body, Endpoint, Rate
 from watchword.edge.replies import Reply
@@ -129,7 +129,7 @@ async def is_administrator(request: Request, requester: Requester, accounts: Acc
         raise Forbidden("Only administrators of this server may do this.")
     account = await accounts.reader.account(request.param("userId", parse_user_id))
     if account is None:
-        raise BadRequest("M_NOT_FOUND", "There is no such user.", status=404)
+        raise NotFound("There is no such user.")
     return Reply.json({"admin": account.is_admin})
 
 
