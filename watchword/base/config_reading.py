@@ -130,7 +130,7 @@ def _table(kind: type[msgspec.Struct], tree: object, key: str, reading: _Reading
         inner, meta = unwrapped(info.type)
         if name not in tree:
             if info.required:
-                reading.wrong(_join(key, name), None, described(inner, meta) + " (it must be set)")
+                reading.wrong(_join(key, name), None, described(inner, meta, name) + " (it must be set)")
             elif isinstance(info.default, str) and (meta.extra or {}).get("path"):
                 values[name] = _absolute(info.default, reading.folder)
             continue
@@ -167,7 +167,7 @@ def _leaf(kind: Any, meta: msgspec.Meta, found: object, key: str, reading: _Read
         if check is not None and value is not None and not check(value):
             raise ValueError(value)
     except (msgspec.ValidationError, ValueError):
-        reading.wrong(key, _shown(found, meta), described(kind, meta))
+        reading.wrong(key, _shown(found, meta), described(kind, meta, key))
         return None
     if extra.get("path"):
         value = _absolute(value, reading.folder)
@@ -240,14 +240,18 @@ def unwrapped(kind: Any) -> tuple[Any, msgspec.Meta]:
     return kind, msgspec.Meta()
 
 
-def described(kind: Any, meta: msgspec.Meta) -> str:
+def described(kind: Any, meta: msgspec.Meta, key: str) -> str:
     """What a setting takes, in words."""
-    expected = (meta.extra or {}).get("expected")
-    if expected is not None:
-        return str(expected)
+    extra = meta.extra or {}
+    if "expected" in extra:
+        return str(extra["expected"])
     words = " or ".join(_words(each) for each in _without_none(kind))
+    if extra.get("path"):
+        words = words.replace("a string", "a path")
+    if _is_number(kind) and (unit := _unit_of(key)):
+        words = unit
     if meta.ge is not None:
-        words += f" of at least {meta.ge}"
+        words += f" of at least {in_units(key, int(meta.ge)) or meta.ge}"
     if meta.gt is not None:
         words += f" above {meta.gt}"
     if meta.le is not None:
@@ -255,6 +259,24 @@ def described(kind: Any, meta: msgspec.Meta) -> str:
     if meta.min_length is not None:
         words += ", not empty"
     return words
+
+
+def in_units(key: str, number: int) -> str | None:
+    """A duration or size in the largest unit that fits; None for a plain number."""
+    if key.endswith("_ms"):
+        units: Mapping[str, int] = _DURATIONS_MS
+    elif _unit_of(key):
+        units = {unit: size for unit, size in _SIZES.items() if unit.endswith("iB")}
+    else:
+        return None
+    fitting = [(size, unit) for unit, size in units.items() if number and number % size == 0 and unit != "w"]
+    size, unit = max(fitting, default=(1, ""))
+    return f"{number // size}{unit}"
+
+
+def _unit_of(key: str) -> str:
+    name = key.rpartition(".")[2]
+    return 'a duration such as "7d" or "30s"' if name.endswith("_ms") else 'a size such as "50MiB"' if "bytes" in name else ""
 
 
 def _words(kind: Any) -> str:

@@ -17,18 +17,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Any
 
 from uvicorn.config import Config as UvicornConfig
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from watchword.base import limits
 from watchword.base.clock import Clock
-from watchword.base.config import Config, Limits
+from watchword.base.config import Config
 from watchword.base.errors import WatchwordError
-from watchword.edge.asgi import CANCELLABLE, AsgiApp
+from watchword.edge.asgi import AsgiApp
 from watchword.edge.client_address import TrustedProxies
+from watchword.edge.connection import Connection, ConnectionLimits
 from watchword.edge.router import ALL_DOORS, Router
 from watchword.edge.stopping import Stopping
 
@@ -74,30 +73,6 @@ def listens(settings: Config) -> Sequence[Listen]:
         )
         for listener in settings.listeners
     ]
-
-
-@dataclass(frozen=True)
-class ConnectionLimits:
-    """How many connections, and how slow one may be."""
-
-    connections_max: int = limits.connections_max
-    header_bytes_max: int = limits.header_bytes_max
-    header_timeout_ms: int = limits.header_timeout_ms
-    keep_alive_timeout_ms: int = limits.keep_alive_timeout_ms
-    body_bytes_per_second_min: int = limits.body_bytes_per_second_min
-    requests_active_max: int = limits.requests_active_max
-    stop_grace_ms: int = limits.stop_grace_ms
-
-    @staticmethod
-    def of(settings: Limits) -> "ConnectionLimits":
-        """What the configuration says."""
-        return ConnectionLimits(
-            connections_max=settings.connections_max,
-            header_timeout_ms=settings.header_timeout_ms,
-            keep_alive_timeout_ms=settings.keep_alive_timeout_ms,
-            requests_active_max=settings.requests_active_max,
-            stop_grace_ms=settings.stop_grace_ms,
-        )
 
 
 class Listeners:
@@ -189,7 +164,7 @@ class _Door:
         )
         self._config = UvicornConfig(
             app,
-            http=DoorProtocol,
+            http=Connection,
             ws="none",
             loop="none",
             lifespan="off",
@@ -232,8 +207,8 @@ class _Door:
         except OSError as error:
             raise ListenError(f"cannot listen on {self._wanted}: {error.strerror or error}") from error
 
-    def _protocol(self) -> "DoorProtocol":
-        return DoorProtocol(self._config, self.state, self.limits)
+    def _protocol(self) -> Connection:
+        return Connection(self._config, self.state, self.limits)
 
     def _tls(self) -> ssl.SSLContext | None:
         if self.listen.certificate_file is None:
@@ -265,7 +240,7 @@ class _Door:
     def sweep(self) -> None:
         now = asyncio.get_running_loop().time()
         for connection in list(self.state.connections):
-            if isinstance(connection, DoorProtocol):
+            if isinstance(connection, Connection):
                 connection.sweep(now)
 
     def close(self) -> None:
@@ -293,133 +268,3 @@ def _remove_stale(path: str) -> None:
             return
         else:
             raise ListenError(f"another server listens on {path}")
-
-
-class DoorProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with bounds on the head, on slowness and on what is thrown away, and with cancelled long-polls."""
-
-    def __init__(self, config: UvicornConfig, server_state: ServerState, connection_limits: ConnectionLimits) -> None:
-        super().__init__(config, server_state, {})
-        self._limits = connection_limits
-        self._running: tuple[RequestResponseCycle, asyncio.Task[None]] | None = None
-        self._head_bytes = 0
-        self._body_bytes = 0
-        self._discarded_bytes = 0
-        self._silent_bytes = 0
-        self._reading_head = True
-        # When the head or body that we wait for began; None while we owe a reply or the connection rests.
-        self._since: float | None = None
-
-    # The connection
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection, or drop it when there are too many."""
-        super().connection_made(transport)
-        self._since = self.loop.time()
-        if len(self.connections) > self._limits.connections_max:
-            transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever serves this connection that the client is gone."""
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
-        if self._running is not None:
-            cycle, task = self._running
-            cycle.disconnected = True
-            cycle.message_event.set()
-            if cycle.scope.get(CANCELLABLE) and not cycle.response_complete:
-                task.cancel()
-        # Requests that were waiting in the pipeline have nobody to be answered.
-        self.pipeline.clear()
-
-    def data_received(self, data: bytes) -> None:
-        """Parse; refuse what the parser swallows without a word (an endless header, an endless chunk extension)."""
-        self._silent_bytes += len(data)
-        super().data_received(data)
-        if self._silent_bytes > self._limits.header_bytes_max and not self.transport.is_closing():
-            self.send_400_response("The head of the request is too large.")
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, or too much of it, and end the connection."""
-        if self._running is not None and not self._running[0].response_complete:
-            # An answer to an earlier request is on its way; ours would land in its middle.
-            self.transport.abort()
-            return
-        body = b'{"errcode":"M_UNRECOGNIZED","error":"This is not a request we understand, or its head is too large."}'
-        head = (b"HTTP/1.1 400 Bad Request", b"content-type: application/json", b"connection: close")
-        self.transport.write(b"\r\n".join((*head, b"content-length: %d" % len(body), b"", body)))
-        self.transport.close()
-
-    def sweep(self, now: float) -> None:
-        """Close the connection if its head or body is late."""
-        if self._since is None or self.transport.is_closing():
-            return
-        allowed = self._limits.header_timeout_ms / 1000
-        if not self._reading_head:
-            allowed += self._body_bytes / self._limits.body_bytes_per_second_min
-            if self.flow.read_paused:
-                # We are the slow one: the handler has not asked for more.
-                return
-        if now - self._since > allowed:
-            self.transport.abort()
-
-    # One request
-
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        super().on_message_begin()
-        self._head_bytes = self._body_bytes = self._discarded_bytes = 0
-        self._reading_head = True
-        self._since = self.loop.time()
-
-    def on_url(self, url: bytes) -> None:
-        """A piece of the request target."""
-        self._count_head(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
-        self._silent_bytes = 0
-        self._count_head(len(name) + len(value) + 4)
-        super().on_header(name, value)
-
-    def _count_head(self, count: int) -> None:
-        self._head_bytes += count
-        if self._head_bytes > self._limits.header_bytes_max:
-            raise _HeadTooLarge
-
-    def on_headers_complete(self) -> None:
-        """The head is complete: the request starts."""
-        self._reading_head = False
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """A piece of the body, wanted or not."""
-        self._body_bytes += len(body)
-        self._silent_bytes = 0
-        if self.cycle.response_complete:
-            # Reading on for a while lets the client see our refusal; closing at once would reset it away.
-            self._discarded_bytes += len(body)
-            if self._discarded_bytes > limits.body_discarded_bytes_max:
-                self.transport.abort()
-            return
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """The whole request is here."""
-        self._since = None
-        self._silent_bytes = 0
-        super().on_message_complete()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        task = self.loop.create_task(cycle.run_asgi(app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
-        self._running = (cycle, task)
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Somebody wants a websocket; we answer the request as it stands."""
-
-
-class _HeadTooLarge(Exception):
-    """Makes the parser stop; the client gets a 400 and the connection ends."""

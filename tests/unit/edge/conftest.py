@@ -21,8 +21,9 @@ from watchword.base.clock import ManualClock, SystemClock
 from watchword.base.entropy import SeededEntropy
 from watchword.base.errors import Unauthenticated
 from watchword.base.metrics import Metrics
+from watchword.edge.connection import ConnectionLimits
 from watchword.edge.endpoint import Endpoint, Rate
-from watchword.edge.listener import ConnectionLimits, Listen, Listeners
+from watchword.edge.listener import Listen, Listeners
 from watchword.edge.rate_limits import Allowance, RateLimiter
 from watchword.edge.request import Request
 from watchword.edge.requester import Kind, Requester, ServerRequester

@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 
 from watchword.base.config import Config
+from watchword.edge.connection import ConnectionLimits
 from watchword.edge.endpoint import Auth, Body, Endpoint
-from watchword.edge.listener import ConnectionLimits, Listen, ListenError, listens
+from watchword.edge.listener import Listen, ListenError, listens
 from watchword.edge.replies import Reply, StreamReply
 from watchword.edge.request import Request
 
