@@ -143,9 +143,9 @@ class ClientApi:
 
     async def join(self, room: str, via: tuple[str, ...] = ()) -> str:
         """The room's ID. Spec: client-server-api#post_matrixclientv3joinroomidoralias"""
-        query = "&".join(path_of(server)[1:] and f"via={path_of(server)[1:]}" for server in via)
-        path = _V3 + "/join" + path_of(room) + (f"?{query}" if query else "")
-        return self._text(await self._connection.call(Call("POST", path, {}, timeout_ms=120_000)), "room_id")
+        query = {"via": via} if via else {}
+        call = Call("POST", _V3 + "/join" + path_of(room), {}, query=query, timeout_ms=120_000)
+        return self._text(await self._connection.call(call), "room_id")
 
     async def leave(self, room_id: str) -> None:
         """Spec: client-server-api#post_matrixclientv3roomsroomidleave"""

@@ -9,7 +9,7 @@ Deliberately absent: which operations exist (`api.py`). Spec: client-server-api#
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -59,7 +59,7 @@ class Call:
     method: str
     path: str
     body: Mapping[str, Any] | bytes | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     content_type: str = "application/json"
     authenticated: bool = True
     repeatable: bool = True
@@ -123,9 +123,8 @@ class ServerConnection:
 
     async def _once_signed_in(self, call: Call) -> Fetched:
         tokens = self.tokens if call.authenticated else None
-        if tokens is not None and tokens.expires_ts is not None and tokens.refresh is not None:
-            if tokens.expires_ts - self._clock.now_ms() < _REFRESH_AHEAD_MS:
-                tokens = await self._refresh(tokens)
+        if tokens is not None and tokens.refresh is not None and self._ends_soon(tokens):
+            tokens = await self._refresh(tokens)
         try:
             return await self._once(call, tokens)
         except PeerError as error:
@@ -134,6 +133,9 @@ class ServerConnection:
             if tokens.refresh is None:
                 raise SignedOut(soft=error.body.get("soft_logout") is True) from error
         return await self._once(call, await self._refresh(tokens))
+
+    def _ends_soon(self, tokens: Tokens) -> bool:
+        return tokens.expires_ts is not None and tokens.expires_ts - self._clock.now_ms() < _REFRESH_AHEAD_MS
 
     async def _refresh(self, stale: Tokens) -> Tokens:
         async with self._refreshing:
@@ -166,7 +168,7 @@ class ServerConnection:
         if body is not None:
             headers["Content-Type"] = call.content_type
         data = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
-        query = f"?{urlencode(call.query)}" if call.query else ""
+        query = f"?{urlencode(call.query, doseq=True)}" if call.query else ""
         answer = await self._fetcher.fetch(
             Outgoing(
                 call.method,
