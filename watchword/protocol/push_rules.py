@@ -135,8 +135,10 @@ def _read_kind(kind: str, stored: object, user_id: str) -> tuple[PushRule, ...]:
     defaults = [_read_default(rule, by_id.get(rule.rule_id, {}), user_id) for rule in DEFAULTS.get(kind, ())]
     first = [rule for rule in defaults if rule.rule_id == MASTER]
     # A rule stands in the set once: the first of its ID counts.
-    distinct = {rule.rule_id: rule for rule in reversed(own[: limits.push_rules_max])}
-    return (*first, *reversed(distinct.values()), *defaults[len(first) :])
+    distinct: dict[str, PushRule] = {}
+    for rule in own[: limits.push_rules_max]:
+        distinct.setdefault(rule.rule_id, rule)
+    return (*first, *distinct.values(), *defaults[len(first) :])
 
 
 def _read_own(kind: str, entry: Mapping[str, Any]) -> PushRule | None:
