@@ -97,13 +97,9 @@ def device_name_refusal(name: str | None) -> Refused | None:
 
 def registration_flows(mode: RegistrationMode) -> Flows | Refused:
     """What a newcomer must go through."""
-    match mode:
-        case RegistrationMode.CLOSED:
-            return Refused("M_FORBIDDEN", "This server does not take registrations.", status=403)
-        case RegistrationMode.OPEN:
-            return ((DUMMY,),)
-        case RegistrationMode.INVITATION:
-            return ((REGISTRATION_TOKEN,),)
+    if mode is RegistrationMode.CLOSED:
+        return Refused("M_FORBIDDEN", "This server does not take registrations.", status=403)
+    return ((DUMMY,),) if mode is RegistrationMode.OPEN else ((REGISTRATION_TOKEN,),)
 
 
 def is_complete(flows: Flows, completed: Collection[str]) -> bool:

@@ -138,7 +138,7 @@ _LOCK = "/_matrix/client/v1/admin/lock/{userId}"
 _SUSPEND = "/_matrix/client/v1/admin/suspend/{userId}"
 
 ENDPOINTS = (
-    Endpoint("GET", _LOGIN, login_flows, "client-server-api#get_matrixclientv3login", auth=Auth.NONE, rate=Rate.LOGIN),
+    Endpoint("GET", _LOGIN, login_flows, "client-server-api#get_matrixclientv3login", auth=Auth.NONE),
     Endpoint(
         "POST",
         _LOGIN,
@@ -154,7 +154,7 @@ ENDPOINTS = (
         refresh,
         "client-server-api#post_matrixclientv3refresh",
         auth=Auth.NONE,
-        rate=Rate.LOGIN,
+        rate=Rate.WRITE,
         body=Body.JSON,
     ),
     Endpoint(

@@ -171,7 +171,7 @@ ENDPOINTS = (
         available,
         "client-server-api#get_matrixclientv3registeravailable",
         auth=Auth.NONE,
-        rate=Rate.REGISTER,
+        rate=Rate.READ,
     ),
     Endpoint(
         "GET",
@@ -179,12 +179,11 @@ ENDPOINTS = (
         token_validity,
         "client-server-api#get_matrixclientv1registermloginregistration_tokenvalidity",
         auth=Auth.NONE,
-        rate=Rate.REGISTER,
+        rate=Rate.LOGIN,
     ),
-    Endpoint("GET", _OPERATOR, operator_nonce, "", auth=Auth.NONE, rate=Rate.REGISTER),
-    Endpoint("POST", _OPERATOR, operator_register, "", auth=Auth.NONE, rate=Rate.REGISTER, body=Body.JSON),
-    Endpoint("GET", _PAGE, fallback_page, "client-server-api#fallback", auth=Auth.NONE, rate=Rate.REGISTER),
-    Endpoint(
-        "POST", _PAGE, fallback_submit, "client-server-api#fallback", auth=Auth.NONE, rate=Rate.REGISTER, body=Body.STREAM
-    ),
+    # Whoever knows the secret may provision many accounts; nothing costly happens before the HMAC is right.
+    Endpoint("GET", _OPERATOR, operator_nonce, "", auth=Auth.NONE, rate=Rate.WRITE),
+    Endpoint("POST", _OPERATOR, operator_register, "", auth=Auth.NONE, rate=Rate.WRITE, body=Body.JSON),
+    Endpoint("GET", _PAGE, fallback_page, "client-server-api#fallback", auth=Auth.NONE, rate=Rate.READ),
+    Endpoint("POST", _PAGE, fallback_submit, "client-server-api#fallback", auth=Auth.NONE, rate=Rate.LOGIN, body=Body.STREAM),
 )

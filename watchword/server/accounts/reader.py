@@ -94,8 +94,8 @@ class AccountReader:
         return account is not None and not account.is_deactivated
 
     async def local_user_exists(self, user_id: UserId) -> bool:
-        """As `exists`, under the name that e2ee asks by."""
-        return await self.exists(user_id)
+        """Whether this server has, or had, the account."""
+        return await self.account(user_id) is not None
 
     async def is_erased(self, user_id: UserId) -> bool:
         """Whether newcomers get redacted copies of what this user sent. Spec: client-server-api#account-deactivation"""

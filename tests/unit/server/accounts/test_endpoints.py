@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from watchword.edge.endpoint import Auth, Body
+from watchword.edge.endpoint import Body, Rate
 from watchword.server.accounts.endpoints import ENDPOINTS
 
 
@@ -10,10 +10,16 @@ def test_no_door_is_there_twice() -> None:
     assert max(Counter((row.method, row.path) for row in ENDPOINTS).values()) == 1
 
 
-def test_doors_without_a_token_are_rate_limited() -> None:
+def test_every_door_is_rate_limited() -> None:
     for row in ENDPOINTS:
-        if row.auth is Auth.NONE:
-            assert row.rate.value in {"login", "register"}, row.path
+        assert row.rate is not Rate.NONE, row.path
+
+
+def test_what_can_be_guessed_draws_from_the_small_buckets() -> None:
+    rates = {(row.method, row.path.removeprefix("/_matrix/client/")): row.rate for row in ENDPOINTS}
+    assert rates["POST", "v3/login"] is Rate.LOGIN
+    assert rates["POST", "v3/register"] is Rate.REGISTER
+    assert rates["GET", "v1/register/m.login.registration_token/validity"] is Rate.LOGIN
 
 
 def test_every_specified_door_names_its_section() -> None:

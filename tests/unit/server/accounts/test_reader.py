@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from watchword.server.accounts.reader import _Remembered
+
 ME = "/_matrix/client/v3/user/@alice:here.example"
 ALICE = "@alice:here.example"
 
@@ -14,7 +16,9 @@ async def test_existence_is_remembered_and_corrected(house: Any) -> None:
     assert await reader.local_user_exists(ALICE)
     await house.accounts.admin.deactivate(ALICE, erase=False)
     assert not await reader.exists(ALICE)
+    assert await reader.local_user_exists(ALICE)
     assert (await reader.account(ALICE)).is_deactivated
+    assert not await reader.local_user_exists("@nobody:here.example")
 
 
 async def test_profiles_are_remembered_and_corrected(house: Any) -> None:
@@ -49,8 +53,6 @@ async def test_somebody_unknown_is_not_erased(house: Any) -> None:
 
 
 async def test_memory_is_bounded(house: Any) -> None:
-    from watchword.server.accounts.reader import _Remembered
-
     memory: _Remembered[int, int] = _Remembered(2)
     for number in range(3):
         memory.put(number, number, memory.generation)

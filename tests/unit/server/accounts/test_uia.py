@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from watchword.base import limits
-from watchword.base.errors import Forbidden
+from watchword.base.errors import BadRequest, Forbidden, LimitExceeded
 from watchword.edge.request import Request
 from watchword.edge.requester import Kind, Requester
 from watchword.protocol.ids import DeviceId, UserId
-from watchword.server.accounts.uia import Challenge
+from watchword.server.accounts.commands import RegistrationMode
+from watchword.server.accounts.uia import Challenge, InteractiveAuthentication
 
 ALICE = UserId("@alice:here.example")
 PASSWORD = "correct horse"
@@ -156,8 +157,6 @@ async def test_meanings_are_compared_by_value(house: Any) -> None:
 
 
 async def test_the_fallback_page_passes_a_stage(houses: Any) -> None:
-    from watchword.server.accounts.commands import RegistrationMode
-
     house = await houses(registration=RegistrationMode.OPEN)
     register = "/_matrix/client/v3/register"
     wish = {"username": "alice", "password": PASSWORD}
@@ -183,3 +182,64 @@ async def test_the_fallback_page_for_a_token_refuses_a_wrong_one_and_escapes_wha
     assert "<script>alert" not in (await house.call("GET", page, session='"><script>alert(1)</script>')).body
     assert (await house.call("POST", page, form={"session": "x" * 9_000})).status == 400
     assert (await house.call("GET", page.replace("registration_token", "password"))).status == 404
+
+
+async def test_a_meaning_that_is_no_json_is_refused(house: Any) -> None:
+    with pytest.raises(BadRequest):
+        await house.accounts.uia.authorise(asking(), requester(), "a", {"n": 1 << 70})
+
+
+async def test_the_number_of_sessions_is_bounded_and_nobody_under_way_is_thrown_out(house: Any) -> None:
+    uia = house.accounts.uia
+    small = InteractiveAuthentication(
+        uia._settings, uia._password_check, house.accounts.invitations, house.clock, uia._entropy, sessions_max=2
+    )
+    flows = (("m.login.dummy",),)
+    sessions = []
+    for _ in range(2):
+        with pytest.raises(Challenge) as caught:
+            await small.passed(asking(), None, "register", None, flows)
+        sessions.append(caught.value.body()["session"])
+    with pytest.raises(LimitExceeded):
+        await small.passed(asking(), None, "register", None, flows)
+    for session in sessions:
+        await small.passed(asking({"type": "m.login.dummy", "session": session}), None, "register", None, flows)
+    house.clock.advance(limits.uia_session_ms)
+    with pytest.raises(Challenge):
+        await small.passed(asking(), None, "register", None, flows)
+
+
+async def test_a_session_is_taken_once_and_can_be_given_back_while_it_lives(house: Any) -> None:
+    uia = house.accounts.uia
+    session = await uia.passed(asking({"type": "m.login.dummy"}), None, "register", None, (("m.login.dummy",),))
+    uia.take(session)
+    with pytest.raises(Challenge):
+        uia.take(session)
+    uia.give_back(session)
+    uia.take(session)
+    house.clock.advance(limits.uia_session_ms)
+    uia.give_back(session)
+    with pytest.raises(Challenge):
+        uia.take(session)
+
+
+async def test_a_session_given_back_late_is_not_resumed_after_its_time(house: Any) -> None:
+    uia = house.accounts.uia
+    flows = (("m.login.dummy",),)
+    early = await uia.passed(asking({"type": "m.login.dummy"}), None, "register", None, flows)
+    uia.take(early)
+    house.clock.advance(1_000)
+    with pytest.raises(Challenge):
+        await uia.passed(asking(), None, "register", None, flows)
+    uia.give_back(early)
+    house.clock.advance(limits.uia_session_ms - 1_000)
+    with pytest.raises(Challenge) as caught:
+        await uia.passed(asking({"session": early.session_id}), None, "register", None, flows)
+    assert caught.value.body()["errcode"] == "M_FORBIDDEN"
+
+
+@pytest.mark.parametrize("token", [None, 5, ["x"]])
+async def test_a_token_stage_needs_a_token(house: Any, token: Any) -> None:
+    auth = {"type": "m.login.registration_token", "token": token}
+    answer = await house.call("POST", "/_matrix/client/v3/register", {"auth": auth})
+    assert (answer.status, answer.body["errcode"]) == (401, "M_MISSING_PARAM")

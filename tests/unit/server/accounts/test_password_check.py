@@ -1,0 +1,30 @@
+"""Whose password it is."""
+
+from typing import Any
+
+import pytest
+
+from watchword.base.errors import LimitExceeded
+from watchword.edge.request import Request
+from watchword.protocol.ids import UserId
+
+ALICE = UserId("@alice:here.example")
+
+
+async def test_it_finds_the_account_and_nobody_else(house: Any) -> None:
+    await house.user("alice")
+    check = house.accounts.logins.password_check
+    request = Request("POST", "/", client_address="192.0.2.1")
+    assert (await check.account(request, ALICE, "correct horse")).user_id == ALICE
+    assert await check.account(request, ALICE, "wrong") is None
+    assert await check.account(request, None, "correct horse") is None
+    assert await check.account(request, UserId("@nobody:here.example"), "correct horse") is None
+
+
+async def test_guesses_at_names_that_do_not_exist_count_too(house: Any) -> None:
+    check = house.accounts.logins.password_check
+    request = Request("POST", "/", client_address="192.0.2.1")
+    for _ in range(10):
+        assert await check.account(request, UserId("@nobody:here.example"), "x") is None
+    with pytest.raises(LimitExceeded):
+        await check.account(request, UserId("@nobody:here.example"), "x")
