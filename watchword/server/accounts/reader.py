@@ -97,6 +97,11 @@ class AccountReader:
         """Whether this server has, or had, the account."""
         return await self.account(user_id) is not None
 
+    async def any_account(self) -> bool:
+        """Whether anybody ever made an account here."""
+        async with self._database.read() as tx:
+            return await tables.any_account(tx)
+
     async def is_erased(self, user_id: UserId) -> bool:
         """Whether newcomers get redacted copies of what this user sent. Spec: client-server-api#account-deactivation"""
         account = await self.account(user_id)

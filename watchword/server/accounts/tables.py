@@ -47,6 +47,10 @@ async def account(tx: ReadTx, user_id: UserId) -> Account | None:
     return None if row is None else _account(row)
 
 
+async def any_account(tx: ReadTx) -> bool:
+    return await tx.fetch_one("SELECT user_id FROM accounts LIMIT 1") is not None
+
+
 async def insert_account(tx: Tx, command: CreateAccount, created_ts: int, invited_by: UserId | None) -> bool:
     """Begin an account; False if the name was ever taken."""
     inserted = await tx.execute(
