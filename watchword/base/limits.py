@@ -115,6 +115,7 @@ filters_per_user_max = 1_000
 presence_users_max = 100_000
 presence_status_characters_max = 1_024
 presence_idle_ms = 300_000
+presence_gone_ms = 600_000
 openid_token_ms = 3_600_000
 
 # End-to-end encryption

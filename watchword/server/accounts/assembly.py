@@ -94,7 +94,7 @@ def assemble_accounts(
         devices=Devices(database, log, clock, sessions),
         profiles=Profiles(database, log, settings, reader, ports.remote_profiles),
         user_data=UserData(database, log),
-        presence=PresenceBook(database, log, clock, enabled=settings.presence),
+        presence=PresenceBook(database, log, clock, settings.server_name, enabled=settings.presence),
         admin=AccountAdmin(database, log, clock, entropy, settings, reader, passwords, sessions),
         last_seen=last_seen,
         passwords=passwords,

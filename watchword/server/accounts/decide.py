@@ -99,7 +99,8 @@ def registration_flows(mode: RegistrationMode) -> Flows | Refused:
     """What a newcomer must go through."""
     if mode is RegistrationMode.CLOSED:
         return Refused("M_FORBIDDEN", "This server does not take registrations.", status=403)
-    return ((DUMMY,),) if mode is RegistrationMode.OPEN else ((REGISTRATION_TOKEN,),)
+    # Where everybody may come, an invitation still opens its rooms and gives its rights.
+    return ((DUMMY,), (REGISTRATION_TOKEN,)) if mode is RegistrationMode.OPEN else ((REGISTRATION_TOKEN,),)
 
 
 def is_complete(flows: Flows, completed: Collection[str]) -> bool:
@@ -262,7 +263,11 @@ def presence_refusal(presence: str, status_msg: str | None) -> Refused | None:
 
 
 def rested(state: PresenceState, now_ms: int) -> PresenceState:
-    """What becomes of somebody's presence by time alone: who is idle becomes unavailable."""
-    if state.presence != "online" or now_ms - state.last_active_ts < limits.presence_idle_ms:
+    """What becomes of somebody's presence by time alone: without a sign of life, unavailable, later offline."""
+    idle_ms = now_ms - state.last_active_ts
+    if state.presence == "offline" or idle_ms < limits.presence_idle_ms:
         return state
-    return PresenceState("unavailable", state.status_msg, state.last_active_ts, currently_active=False)
+    presence = "offline" if idle_ms >= limits.presence_gone_ms else "unavailable"
+    if presence == state.presence:
+        return state
+    return PresenceState(presence, state.status_msg, state.last_active_ts, currently_active=False)

@@ -79,8 +79,8 @@ async def available(request: Request, _: None, accounts: Accounts) -> Reply:
 
 
 async def token_validity(request: Request, _: None, accounts: Accounts) -> Reply:
-    if accounts.settings.registration is not RegistrationMode.INVITATION:
-        raise Forbidden("This server does not register with tokens.")
+    if accounts.settings.registration is RegistrationMode.CLOSED:
+        raise Forbidden("This server does not take registrations.")
     token = request.query_one("token")
     if token is None:
         raise BadRequest("M_MISSING_PARAM", "token is missing.")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from watchword.base import limits
 from watchword.base.clock import Clock
-from watchword.protocol.ids import UserId
+from watchword.protocol.ids import ServerName, UserId, domain_of
 from watchword.server.accounts.commands import PresenceState
 from watchword.server.accounts.decide import presence_refusal, rested
 from watchword.server.changes import Change, PresenceChanged
@@ -19,10 +19,11 @@ _REST_CHECK_MS = 30_000
 class PresenceBook:
     """Everybody's presence, bounded; who was active longest ago is forgotten first."""
 
-    def __init__(self, database: Database, log: Log[Change], clock: Clock, *, enabled: bool) -> None:
+    def __init__(self, database: Database, log: Log[Change], clock: Clock, server_name: ServerName, *, enabled: bool) -> None:
         self._database = database
         self._log = log
         self._clock = clock
+        self._server_name = server_name
         self._states: dict[UserId, PresenceState] = {}
         self.enabled = enabled
 
@@ -82,10 +83,10 @@ class PresenceBook:
             await self._log.append(tx, PresenceChanged(user_id))
 
     async def rest(self) -> None:
-        """Make those unavailable who have been idle."""
+        """Let local users become unavailable, then offline, who give no sign of life. Other servers tell of their own."""
         now_ms = self._clock.now_ms()
         for user_id, state in list(self._states.items()):
-            tired = rested(state, now_ms)
+            tired = rested(state, now_ms) if domain_of(user_id) == self._server_name else state
             if tired is not state and self._states.get(user_id) is state:
                 await self._become(user_id, tired)
 

@@ -87,7 +87,7 @@ def test_device_names_have_a_bound() -> None:
 
 
 def test_each_mode_of_registration_has_its_flows() -> None:
-    assert decide.registration_flows(RegistrationMode.OPEN) == (("m.login.dummy",),)
+    assert decide.registration_flows(RegistrationMode.OPEN) == (("m.login.dummy",), ("m.login.registration_token",))
     assert decide.registration_flows(RegistrationMode.INVITATION) == (("m.login.registration_token",),)
     assert errcode(decide.registration_flows(RegistrationMode.CLOSED)) == "M_FORBIDDEN"
 
@@ -246,9 +246,12 @@ def test_presence_is_one_of_three_with_a_short_message() -> None:
     assert errcode(decide.presence_refusal("online", "x" * 1_025)) == "M_INVALID_PARAM"
 
 
-def test_who_is_idle_becomes_unavailable() -> None:
+def test_who_gives_no_sign_of_life_becomes_unavailable_and_then_offline() -> None:
     online = PresenceState("online", "hi", 0, currently_active=True)
     assert decide.rested(online, 299_999) is online
-    assert decide.rested(online, 300_000) == PresenceState("unavailable", "hi", 0, currently_active=False)
-    away = PresenceState("unavailable", None, 0, currently_active=False)
-    assert decide.rested(away, 10**9) is away
+    away = decide.rested(online, 300_000)
+    assert away == PresenceState("unavailable", "hi", 0, currently_active=False)
+    assert decide.rested(away, 599_999) is away
+    gone = decide.rested(away, 600_000)
+    assert gone == PresenceState("offline", "hi", 0, currently_active=False)
+    assert decide.rested(gone, 10**9) is gone

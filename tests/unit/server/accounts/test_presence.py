@@ -84,12 +84,15 @@ async def test_presence_can_be_off(houses: Any) -> None:
 
 async def test_other_servers_users_are_kept_and_nonsense_is_dropped(house: Any) -> None:
     book = house.accounts.presence
-    await book.receive("@c:there.example", PresenceState("online", None, 0, True))
+    await book.receive("@c:there.example", PresenceState("online", None, 1, True))
     await book.receive("@d:there.example", PresenceState("asleep", None, 0, True))
     assert book.state("@c:there.example") is not None
     assert book.state("@d:there.example") is None
     await book.receive("@e:there.example", PresenceState("offline", None, 0, False))
     assert book.content("@e:there.example") == {"presence": "offline", "currently_active": False}
+    house.clock.advance(3_600_000)
+    await book.rest()
+    assert book.state("@c:there.example").presence == "online"
 
 
 async def test_memory_is_bounded(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:

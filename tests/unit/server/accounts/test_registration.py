@@ -54,6 +54,14 @@ async def test_open_registration_needs_the_dummy_stage_in_a_second_request(house
     assert (await house.call("POST", REGISTER, body)).status == 200
 
 
+async def test_an_invitation_keeps_its_promises_where_registration_is_open(houses: Any) -> None:
+    house = await houses(registration=RegistrationMode.OPEN)
+    token = await house.invitation(grants_admin=True)
+    assert (await house.call("GET", VALIDITY, token=token)).body == {"valid": True}
+    assert (await finish(house, await begin(house), token, username="root")).status == 200
+    assert (await house.accounts.reader.account("@root:here.example")).is_admin
+
+
 async def test_closed_registration_is_forbidden(houses: Any) -> None:
     house = await houses(registration=RegistrationMode.CLOSED)
     answer = await house.call("POST", REGISTER, {"username": "bob", "password": "correct horse"})
