@@ -120,6 +120,16 @@ def test_nobody_joins_by_an_unknown_join_rule(rule: object) -> None:
     assert room.refuses(SENDER, SENDER, membership="join") == "The join rule is unknown in this room version."
 
 
+def test_nobody_knocks_for_someone_else() -> None:
+    room = ARoom(V11).with_join_rule("knock").with_member(SENDER, "join")
+    assert room.refuses(SENDER, TARGET, membership="knock") == "Nobody can knock for someone else."
+
+
+def test_a_ban_is_not_lifted_below_the_level_to_ban() -> None:
+    room = ARoom(V11, {"users": {SENDER: 50}, "ban": 60}).with_member(SENDER, "join").with_member(TARGET, "ban")
+    assert room.refuses(SENDER, TARGET, membership="leave") == "The sender's power level is too low to lift a ban."
+
+
 class TestRestrictedJoin:
     def reason(self, authoriser: object, membership: str = "join", version: RoomVersion = V10) -> str | None:
         room = ARoom(version, {"invite": 50, "users": {CREATOR: 100}}).with_join_rule("restricted")

@@ -153,6 +153,15 @@ def test_an_event_knows_its_room_and_id_wherever_its_format_keeps_them() -> None
     assert (event.room_id, event.sender, event.text(("event_id",))) == ("!r", "@a:hs", "$e")
 
 
+def test_a_value_looked_up_before_is_the_same_again() -> None:
+    event = PushEvent({"content": {"x": None}})
+    condition = {"kind": "event_property_is", "key": "content.x", "value": None}
+    for _ in range(2):
+        compiled = compile_condition(condition)
+        assert compiled is not None
+        assert compiled.holds(event, None)
+
+
 def test_nonsense_in_place_of_names_is_no_name() -> None:
     event = PushEvent({"room_id": [], "sender": 5})
     assert (event.room_id, event.sender) == ("", "")
