@@ -22,12 +22,14 @@ class PasswordCheck:
         """The account whose password it is, or None. user_id None: nobody here. Raises LimitExceeded."""
         name = user_id or ""
         self.failures.check(name, request.client_address)
+        # Noted before the slow part, so that guesses made at the same time count as well.
+        self.failures.note(name, request.client_address)
         found = await self.find(user_id)
         is_correct = await self.passwords.is_correct(None if found is None else found.password_hash, password)
-        if found is not None and is_correct and not found.is_deactivated:
-            return found
-        self.failures.note(name, request.client_address)
-        return None
+        if found is None or not is_correct or found.is_deactivated:
+            return None
+        self.failures.take_back(name, request.client_address)
+        return found
 
     async def find(self, user_id: UserId | None) -> Account | None:
         """The account of a name."""

@@ -126,3 +126,11 @@ class FailedLogins:
         self._failures[(user_id, address)] = (count + 1, since_ms)
         while len(self._failures) > limits.failed_logins_tracked_max:
             self._failures.popitem(last=False)
+
+    def take_back(self, user_id: str, address: str) -> None:
+        """What was noted beforehand was no failure."""
+        count, since_ms = self._failures.get((user_id, address), (0, 0))
+        if count > 1:
+            self._failures[(user_id, address)] = (count - 1, since_ms)
+        else:
+            self._failures.pop((user_id, address), None)
