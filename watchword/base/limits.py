@@ -169,3 +169,20 @@ remote_media_names_max = 10_000
 file_name_characters_max = 255
 content_type_characters_max = 255
 thumbnail_original_bytes_max = 10_485_760
+
+# Rooms of other servers
+extremities_max = 20
+missing_events_rounds_max = 3
+state_events_max = 200_000
+auth_chain_events_max = 200_000
+events_fetched_singly_max = 20
+intake_calls_max = 12
+intake_ms_max = 120_000
+events_verified_at_once = 200
+events_stored_at_once = 500
+join_servers_max = 5
+invite_state_events_max = 100
+backfill_servers_max = 3
+backfill_pause_ms = 30_000
+missing_events_noted_max = 20
+server_acls_compiled_max = 2_000

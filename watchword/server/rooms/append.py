@@ -4,7 +4,7 @@ The caller holds the room's lock and an open transaction. What the event does to
 (`forks` for events that do not simply follow); here it is written down.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -41,13 +41,33 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True)
+class OldPdu:
+    """An event of the past, fetched later. before: the state before it. base, overlay: how that is written down."""
+
+    pdu: Pdu
+    json: bytes
+    flags: int
+    ordering: int
+    before: Mapping[StateKey, EventId]
+    base_position: int
+    overlay: Mapping[StateKey, EventId | None]
+
+
+@dataclass(frozen=True, slots=True)
 class NewPdu:
-    """An event to append. fork: None if it cites all of the room's extremities and nothing else."""
+    """An event to append. fork: None if it cites all of the room's extremities and nothing else.
+
+    missing: events that it cites and that we do not have. is_known: stored already, outside the timeline.
+    is_sent_out: whether we tell other servers of it; None: if its sender is ours.
+    """
 
     pdu: Pdu
     json: bytes
     flags: int = 0
     fork: Fork | None = None
+    missing: Collection[EventId] = ()
+    is_known: bool = False
+    is_sent_out: bool | None = None
 
     @property
     def is_shown(self) -> bool:
@@ -76,7 +96,7 @@ class Appender:
         """Write the event; change the room in memory."""
         if not event.is_shown:
             return await self._keep_aside(tx, room, event)
-        position = await self._log.append(tx, self._change_of(event.pdu))
+        position = await self._log.append(tx, self._change_of(event))
         fork = event.fork
         before = room.state if fork is None else fork.before
         stored = await self._insert(tx, room, event, tables.ordering_of(position), before)
@@ -93,6 +113,8 @@ class Appender:
             room.forks = dict(fork.forks)
         await tables.save_extremities(tx, room.room_nid, room.extremities)
         room.last_position = position
+        if event.missing:
+            await tables.insert_missing(tx, room.room_nid, event.missing, tables.ordering_of(position))
         await self._relate(tx, room, stored)
         await self._redact(tx, room, stored)
         self._events.remember(stored)
@@ -100,12 +122,34 @@ class Appender:
         tx.after_failure(partial(self._events.forget, (stored.event_id,)))
         return stored
 
-    async def append_outlier(self, tx: Tx, room: Room, pdu: Pdu, json: bytes, flags: int = 0) -> int:
-        """Keep an event of which we do not know the state before it: part of an auth chain, or of the state at a join."""
-        new = NewEvent(pdu.event_id, None, pdu.depth, flags | tables.OUTLIER, json)
-        nid = await tables.insert_event(tx, room.room_nid, new)
-        await self._insert_edges(tx, nid, pdu)
-        return nid
+    async def append_outliers(self, tx: Tx, room_nid: int, events: Iterable[tuple[Pdu, bytes, int]]) -> None:
+        """Keep events of which we do not know the state before them: (pdu, json, flags), each after its auth events.
+
+        Parts of auth chains, or of the state at a join. Those that are stored already are left alone.
+        """
+        listed = list(events)
+        wanted = {event_id for pdu, _, _ in listed for event_id in (pdu.event_id, *pdu.auth_events)}
+        nids = {event_id: nid for event_id, (nid, _) in (await tables.known_events(tx, wanted)).items()}
+        for pdu, json, flags in listed:
+            if pdu.event_id in nids:
+                continue
+            new = NewEvent(pdu.event_id, None, pdu.depth, flags | tables.OUTLIER, json)
+            nid = nids[pdu.event_id] = await tables.insert_event(tx, room_nid, new)
+            if pdu.state_key is not None:
+                await tables.insert_auth_edges(tx, nid, [nids[cited] for cited in pdu.auth_events if cited in nids])
+
+    async def append_old(self, tx: Tx, room: Room, event: OldPdu) -> int:
+        """Give an event of the past its place in the timeline; nothing is logged, and the current state stays."""
+        new = NewPdu(event.pdu, event.json, event.flags, is_known=True)
+        stored = await self._insert(tx, room, new, event.ordering, event.before)
+        await tables.insert_overlay(tx, stored.nid, event.base_position, event.overlay)
+        self._events.forget((stored.event_id,))
+        tx.after_commit(partial(self._events.forget, (stored.event_id,)))
+        if new.is_shown:
+            await self._relate(tx, room, stored)
+            await self._redact(tx, room, stored)
+        room.forget_recent()
+        return stored.nid
 
     async def adopt_state(self, tx: Tx, room: Room, state: Mapping[StateKey, EventId], pdus: Mapping[EventId, Pdu]) -> Position:
         """Make this the room's current state without a timeline event: what a resident server gave us when we joined."""
@@ -115,7 +159,8 @@ class Appender:
         room.last_position = position
         return position
 
-    def _change_of(self, pdu: Pdu) -> EventAppended:
+    def _change_of(self, event: NewPdu) -> EventAppended:
+        pdu = event.pdu
         membership = pdu.content.get("membership") if pdu.type == event_types.MEMBER else None
         return EventAppended(
             pdu.room_id,
@@ -123,7 +168,7 @@ class Appender:
             pdu.type,
             pdu.state_key,
             pdu.sender,
-            domain_of(pdu.sender) == self._server_name,
+            domain_of(pdu.sender) == self._server_name if event.is_sent_out is None else event.is_sent_out,
             membership if isinstance(membership, str) else None,
         )
 
@@ -132,6 +177,9 @@ class Appender:
         before = room.state if event.fork is None else event.fork.before
         stored = await self._insert(tx, room, event, None, before)
         await tables.insert_overlay(tx, stored.nid, room.last_position, difference(room.state, before))
+        # It may have been cached as an outlier.
+        self._events.forget((stored.event_id,))
+        tx.after_commit(partial(self._events.forget, (stored.event_id,)))
         return stored
 
     async def _insert(
@@ -142,7 +190,7 @@ class Appender:
         replaced_id = None if address is None else before.get(address)
         replaced = None if replaced_id is None else await self._events.one(tx, replaced_id)
         replaces_nid = None if replaced is None else replaced.nid
-        known = await tables.known_events(tx, (pdu.event_id,)) if event.fork is not None else {}
+        known = await tables.known_events(tx, (pdu.event_id,)) if event.is_known else {}
         if pdu.event_id in known:
             nid = known[pdu.event_id][0]
             await tables.promote_event(tx, nid, ordering, event.flags, replaces_nid)
@@ -237,7 +285,7 @@ class Appender:
                 await tables.insert_pending_redaction(tx, stored.pdu.redacts, stored.nid)
             else:
                 await self._prune(tx, room, target, stored)
-        if domain_of(stored.pdu.sender) == self._server_name:
+        if domain_of(stored.pdu.sender) == self._server_name and stored.ordering == tables.ordering_of(room.last_position):
             return  # Our own event is new: nobody can have redacted it yet.
         for nid in await tables.take_pending_redactions(tx, stored.event_id):
             rows = await tables.events_by_nid(tx, (nid,))

@@ -15,6 +15,8 @@ FOREVER = (1 << 63) - 1
 REJECTED = 1
 SOFT_FAILED = 2
 OUTLIER = 4
+UNAUTHORISED = 8
+"""Beside REJECTED: its own auth events do not allow it, so that it may not even win in a resolution of state."""
 _IN_MAX = 500
 
 
@@ -386,27 +388,6 @@ async def insert_overlay(tx: Tx, event_nid: int, base_position: int, overlay: Ma
         base_position,
         encoded,
     )
-
-
-async def overlay(tx: ReadTx, event_nid: int) -> tuple[int, dict[StateKey, EventId | None]] | None:
-    """(base position, overlay) of an event whose state is not the line's, else None."""
-    row = await tx.fetch_one("SELECT base_position, overlay FROM state_overlays WHERE event_nid = ?", event_nid)
-    if row is None:
-        return None
-    return int(row[0]), {(kind, key): event_id for kind, key, event_id in json.loads(row[1])}
-
-
-async def overlays(tx: ReadTx, event_nids: Collection[int]) -> dict[int, dict[StateKey, EventId | None]]:
-    """The overlays of those of these events that have one."""
-    found: dict[int, dict[StateKey, EventId | None]] = {}
-    for chunk in _chunks(event_nids):
-        rows = await tx.fetch_all(
-            f"SELECT event_nid, overlay FROM state_overlays WHERE event_nid IN ({_marks(len(chunk))})",  # noqa: S608
-            *chunk,
-        )
-        for row in rows:
-            found[int(row[0])] = {(kind, key): event_id for kind, key, event_id in json.loads(row[1])}
-    return found
 
 
 # Missing events

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from watchword.protocol import client_events, event_types
 from watchword.protocol.ids import EventId, UserId
-from watchword.server.rooms import tables
+from watchword.server.rooms import graph_tables, tables
 from watchword.server.rooms.room import Room, visibility_of
 from watchword.server.rooms.sent import SentTransactions
 from watchword.server.rooms.stored import EventStore, StoredEvent
@@ -128,7 +128,7 @@ class Sights:
             return
         nids = [event.nid for event in events if event.nid not in view.overlays]
         wanted = ((event_types.HISTORY_VISIBILITY, ""), (event_types.MEMBER, view.reader.user_id))
-        laid = await tables.overlays(tx, nids)
+        laid = {nid: overlay for nid, (_, overlay) in (await graph_tables.overlays(tx, nids)).items()}
         ids = [laid[nid][key] for nid in laid for key in wanted if laid[nid].get(key) is not None]
         found = await self.events.many(tx, [event_id for event_id in ids if event_id is not None])
         for nid, overlay in laid.items():
