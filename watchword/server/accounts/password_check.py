@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from watchword.base.errors import LimitExceeded
 from watchword.edge.request import Request
 from watchword.protocol.ids import UserId
 from watchword.server.accounts import tables
@@ -25,7 +26,11 @@ class PasswordCheck:
         # Noted before the slow part, so that guesses made at the same time count as well.
         self.failures.note(name, request.client_address)
         found = await self.find(user_id)
-        is_correct = await self.passwords.is_correct(None if found is None else found.password_hash, password)
+        try:
+            is_correct = await self.passwords.is_correct(None if found is None else found.password_hash, password)
+        except LimitExceeded:
+            self.failures.take_back(name, request.client_address)
+            raise
         if found is None or not is_correct or found.is_deactivated:
             return None
         self.failures.take_back(name, request.client_address)

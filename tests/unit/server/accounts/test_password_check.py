@@ -51,3 +51,15 @@ async def test_right_passwords_do_not_count(house: Any) -> None:
     assert await check.account(request, ALICE, "wrong") is None
     with pytest.raises(LimitExceeded):
         await check.account(request, ALICE, "correct horse")
+
+
+async def test_a_full_queue_is_not_the_users_failure(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.user("alice")
+    check = house.accounts.logins.password_check
+    request = Request("POST", "/", client_address="192.0.2.1")
+    with monkeypatch.context() as full:
+        full.setattr("watchword.base.limits.password_queue_max", 0)
+        for _ in range(10):
+            with pytest.raises(LimitExceeded):
+                await check.account(request, ALICE, "correct horse")
+    assert await check.account(request, ALICE, "correct horse") is not None
