@@ -156,7 +156,9 @@ def cross_signing_upload(
                 return Refused("M_MISSING_PARAM", "There is no master key.")
             if not is_signed_by(offered[usage], user_id, public_key(master) or ""):
                 return Refused("M_INVALID_SIGNATURE", f"{usage}_key is not signed by the master key.")
-    return {usage: key for usage, key in offered.items() if not same_key(key, stored.get(usage))}
+    changed = {usage: key for usage, key in offered.items() if not same_key(key, stored.get(usage))}
+    # Under a new master key the same subkey is a new one: what counts is its new signature.
+    return offered if MASTER in changed else changed
 
 
 def same_key(a: Mapping[str, Any], b: Mapping[str, Any] | None) -> bool:

@@ -148,7 +148,7 @@ async def test_a_query_answers_the_devices_with_their_names(world: World) -> Non
 
 
 async def test_an_unknown_user_is_no_failure(world: World) -> None:
-    asked = {"@nobody:here.example": [], "nonsense": [], "@x:bad server": []}
+    asked: dict[str, Any] = {"@nobody:here.example": [], "nonsense": [], "@x:bad server": []}
     answer = await world.ask("POST", "keys/query", {"device_keys": asked})
     assert (answer["device_keys"], answer["failures"]) == ({}, {})
 

@@ -144,6 +144,11 @@ class World:
                 return orjson.loads(reply.body)
         raise AssertionError(f"no endpoint {method} {path}")
 
+    async def settle(self) -> None:
+        """Wait for the writes that nobody waited for."""
+        async with self.database.write():
+            pass
+
     async def messages(self, user: UserId = ALICE, device: DeviceId = PHONE, after: int = 0) -> list[Any]:
         """What waits for a device."""
         found, _ = await self.reader.to_device(user, device, Position(after), self.log.position, 100)
