@@ -8,7 +8,7 @@ Deliberately absent: labels that grow with users, rooms or servers, and anything
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -77,6 +77,7 @@ class Metrics:
         self._registry = CollectorRegistry(auto_describe=False)
         self._requests = _Requests()
         self._registry.register(self._requests)
+        ProcessCollector(registry=self._registry)
 
     def route(self, method: str, path: str) -> RouteStats:
         """A place to count the requests of one route."""

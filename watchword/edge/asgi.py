@@ -6,7 +6,7 @@ Spec: client-server-api#web-browser-clients
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from watchword.edge.client_address import TrustedProxies
@@ -28,6 +28,10 @@ _JSON_REPLY_HEADERS = (*CORS_HEADERS, (b"content-type", b"application/json"))
 _PREFLIGHT = (*CORS_HEADERS, (b"access-control-max-age", b"86400"))
 _FULL = Reply.json({"errcode": "M_UNKNOWN", "error": "The server is busy. Try again soon."}, 503, {"retry-after": "5"})
 CANCELLABLE = "watchword.cancellable"
+"""Set in the scope while the handler may be cancelled because its client is gone."""
+SEND_WHOLE = "watchword.send_whole"
+"""In the scope where the transport takes a whole reply at once, headers encoded; it says no when it is congested."""
+SendWhole = Callable[[int, bytes, bytes], bool]
 
 
 class AsgiApp:
@@ -69,7 +73,10 @@ class AsgiApp:
             lambda: scope.__setitem__(CANCELLABLE, True),
         )
         try:
-            await send_reply(await self._router.answer(incoming), send)
+            reply = await self._router.answer(incoming)
+            send_whole: SendWhole | None = scope.get(SEND_WHOLE)
+            if type(reply) is not Reply or send_whole is None or not send_whole(reply.status, whole_head(reply), reply.body):
+                await send_reply(reply, send)
         except ClientGone:
             return
         except asyncio.CancelledError:
@@ -114,6 +121,21 @@ async def send_reply(reply: AnyReply, send: Send) -> None:
         if isinstance(reply.pieces, AsyncGenerator):
             await reply.pieces.aclose()
     await send({"type": "http.response.body", "body": b""})
+
+
+def whole_head(reply: Reply) -> bytes:
+    """The headers of a whole reply as they go on the wire, with the empty line at their end."""
+    if reply.headers is JSON_HEADERS:
+        return _JSON_HEAD % len(reply.body)
+    pairs = [pair for pair in encoded(reply.headers) if pair[0] != b"content-length"]
+    return _head_bytes((*pairs, (b"content-length", b"%d" % len(reply.body)))) + b"\r\n"
+
+
+def _head_bytes(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % pair for pair in pairs)
+
+
+_JSON_HEAD = _head_bytes(_JSON_REPLY_HEADERS) + b"content-length: %d\r\n\r\n"
 
 
 def encoded(headers: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:

@@ -6,6 +6,7 @@ absent: timers for each request; the listener calls `sweep` once a second.
 
 import asyncio
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.config import Config
@@ -14,7 +15,7 @@ from uvicorn.server import ServerState
 
 from watchword.base import limits
 from watchword.base.config import Limits
-from watchword.edge.asgi import CANCELLABLE
+from watchword.edge.asgi import CANCELLABLE, SEND_WHOLE
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = self._body_bytes = self._discarded_bytes = 0
         self._reading_head = True
         self._since = self.loop.time()
+        scope: Any = self.scope
+        scope[SEND_WHOLE] = self._send_whole
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
@@ -163,8 +166,38 @@ class Connection(HttpToolsProtocol):
         self.tasks.add(task)
         self._running = (cycle, task)
 
+    def _send_whole(self, status: int, head: bytes, body: bytes) -> bool:
+        # What the cycle's `send` does in two calls, header by header, for a reply that we know from head to end.
+        assert self._running is not None
+        cycle = self._running[0]
+        if self.flow.write_paused or cycle.response_started or cycle.disconnected:
+            return False
+        cycle.response_started = True
+        cycle.waiting_for_100_continue = False
+        parts = [_status_line(status), *(b"%b: %b\r\n" % pair for pair in cycle.default_headers)]
+        if not cycle.keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts.append(head)
+        if cycle.scope["method"] != "HEAD":
+            parts.append(body)
+        self.transport.write(b"".join(parts))
+        cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
+
     def _unsupported_upgrade_warning(self) -> None:
         """Somebody wants a websocket; we answer the request as it stands."""
+
+
+def _status_line(status: int) -> bytes:
+    line = _STATUS_LINES.get(status)
+    return line if line is not None else b"HTTP/1.1 %d \r\n" % status
+
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
 class _HeadTooLarge(Exception):

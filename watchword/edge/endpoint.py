@@ -38,6 +38,9 @@ class Rate(Enum):
     MEDIA = "media"
     FEDERATION = "federation"
 
+    # Members are single objects; Enum's own hash is written in Python and the limiter asks for it twice a request.
+    __hash__ = object.__hash__
+
 
 class Body(Enum):
     """What the request carries."""

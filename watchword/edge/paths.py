@@ -10,7 +10,9 @@ Static children are tried first; where the method is missing at the end, the sea
 trie is as deep as its longest path, so what a hostile path can make it try is bounded by the table and not by the path.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -66,12 +68,31 @@ class PathTable(Generic[R]):
         found = self._static.get(raw_path)
         if found is not None and (route := found.get(method)) is not None:
             return route, ()
+        segments = raw_path.split(b"/")
+        if (straight := _straight(self._root, segments, method)) is not None:
+            return straight
         allowed: set[str] = set()
-        for methods, captured in _walk(self._root, raw_path.split(b"/"), 1, ()):
+        for methods, captured in _walk(self._root, segments, 1, ()):
             if (route := methods.get(method)) is not None:
                 return route, captured
             allowed.update(methods)
         return frozenset(allowed) if allowed else None
+
+
+def _straight(node: _Node[R], segments: list[bytes], method: str) -> tuple[R, Captured] | None:
+    """What `_walk` finds where it need not go back, which is nearly always, in a fraction of the time."""
+    captured: list[bytes] = []
+    for segment in segments[1:]:
+        child = node.static.get(segment)
+        if child is None:
+            child = node.parameter
+            # A needlessly encoded static segment, or an empty one: the slow way knows.
+            if child is None or not segment or (b"%" in segment and unquote_to_bytes(segment) in node.static):
+                return None
+            captured.append(segment)
+        node = child
+    route = node.methods.get(method)
+    return None if route is None else (route, tuple(captured))
 
 
 def _walk(node: _Node[R], segments: list[bytes], index: int, captured: Captured) -> Iterator[tuple[dict[str, R], Captured]]:
@@ -101,19 +122,22 @@ def decoded(names: tuple[str, ...], captured: Captured) -> Mapping[str, str]:
     params: dict[str, str] = {}
     for name, raw in zip(names, captured, strict=True):
         try:
-            params[name] = (_unquoted(raw) if b"%" in raw else raw).decode()
+            params[name] = _text(raw) if len(raw) <= _REMEMBERED_BYTES_MAX else _text.__wrapped__(raw)
         except ValueError as error:
             raise BadRequest("M_INVALID_PARAM", f"{name} is not valid percent-encoded UTF-8.") from error
     return params
 
 
-def _unquoted(raw: bytes) -> bytes:
+# The same rooms and users come again and again.
+_REMEMBERED_BYTES_MAX = 256
+_STRAY_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+@lru_cache(4_096)
+def _text(raw: bytes) -> str:
+    if b"%" not in raw:
+        return raw.decode()
     # unquote_to_bytes lets a stray % through; we do not guess what was meant.
-    pieces = raw.split(b"%")
-    out = [pieces[0]]
-    for piece in pieces[1:]:
-        if len(piece) < 2 or not piece[:2].isalnum():
-            raise ValueError(piece)
-        out.append(bytes.fromhex(piece[:2].decode("ascii")))
-        out.append(piece[2:])
-    return b"".join(out)
+    if _STRAY_PERCENT.search(raw):
+        raise ValueError(raw)
+    return unquote_to_bytes(raw).decode()

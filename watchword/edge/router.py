@@ -276,7 +276,8 @@ async def _read_json(request: Request, endpoint: Endpoint, source: BodySource) -
     raw = await _whole(request, endpoint.body_bytes_max, source)
     request.raw_body = raw
     if raw or kind is Body.JSON:
-        request.json = bodies.json_object(raw)
+        decode = bodies.server_json_object if endpoint.auth is Auth.SERVER else bodies.json_object
+        request.json = decode(raw)
 
 
 async def _whole(request: Request, bytes_max: int, source: BodySource) -> bytes:

@@ -1,11 +1,24 @@
 import pytest
 
 from watchword.base.errors import BadRequest
-from watchword.edge.bodies import json_object
+from watchword.edge.bodies import json_object, server_json_object
 
 
 def test_integers_stay_exact() -> None:
-    assert json_object(b'{"a":123456789012345678901234567890,"b":-1}') == {"a": 123456789012345678901234567890, "b": -1}
+    raw = b'{"a":18446744073709551615,"b":[-9223372036854775808],"c":"12345678901234567890123"}'
+    assert json_object(raw) == {"a": (1 << 64) - 1, "b": [-(1 << 63)], "c": "12345678901234567890123"}
+
+
+@pytest.mark.parametrize("number", [b"18446744073709551616", b"-9223372036854775809", b"1" * 300])
+def test_an_integer_that_could_not_be_encoded_again_is_bad_json(number: bytes) -> None:
+    with pytest.raises(BadRequest) as refusal:
+        json_object(b'{"a":[{"b":%b}]}' % number)
+    assert refusal.value.errcode == "M_BAD_JSON"
+
+
+def test_what_servers_send_is_judged_event_by_event() -> None:
+    raw = b'{"pdus":[{"content":{"a":%b}},{"content":%b}]}' % (b"1" * 30, b"[" * 300 + b"]" * 300)
+    assert len(server_json_object(raw)["pdus"]) == 2
 
 
 def test_floats_are_let_through_for_what_is_no_event() -> None:
