@@ -1,0 +1,79 @@
+"""Leaving servers alone."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.unit.server.federation.stacks import A, B, Stack
+from watchword.base.clock import ManualClock
+from watchword.base.entropy import SeededEntropy
+from watchword.base.errors import PeerError
+from watchword.server.federation.backoff import Backoff
+from watchword.server.federation.settings import FederationSettings
+
+
+@pytest.fixture
+async def backoff(a_stack: Callable[..., Awaitable[Stack]]) -> Backoff:
+    return (await a_stack(A)).out.backoff
+
+
+async def test_the_wait_doubles_up_to_a_bound(backoff: Backoff, clock: ManualClock) -> None:
+    waits = []
+    for _ in range(16):
+        clock.advance(backoff.wait_ms(B))
+        await backoff.failed(backoff.begin(B))
+        waits.append(backoff.wait_ms(B))
+    assert 1_500 <= waits[0] <= 2_500
+    assert 2.0 <= waits[2] / waits[0] <= 7
+    assert max(waits) <= 3_600_000 * 1.25
+    assert waits[-1] >= 3_600_000 * 0.75
+
+
+async def test_calls_that_fail_together_count_once(backoff: Backoff) -> None:
+    attempts = [backoff.begin(B) for _ in range(5)]
+    for attempt in attempts:
+        await backoff.failed(attempt)
+    assert backoff.failures(B) == 1
+
+
+async def test_a_server_in_its_wait_is_not_asked_unless_it_must_be(backoff: Backoff, clock: ManualClock) -> None:
+    await backoff.failed(backoff.begin(B))
+    with pytest.raises(PeerError) as refused:
+        backoff.begin(B)
+    assert refused.value.retry_after_ms == backoff.wait_ms(B)
+    backoff.begin(B, patient=False)
+    clock.advance(3_000)
+    backoff.begin(B)
+
+
+async def test_a_pause_that_is_asked_for_is_kept_within_bounds(backoff: Backoff) -> None:
+    await backoff.failed(backoff.begin(B), wait_ms=100_000)
+    assert backoff.wait_ms(B) == 100_000
+    await backoff.failed(backoff.begin(B, patient=False), wait_ms=10**12)
+    assert backoff.wait_ms(B) == 3_600_000
+
+
+async def test_success_and_hearing_from_it_end_the_wait_and_are_told(backoff: Backoff) -> None:
+    told: list[str] = []
+    backoff.listen(told.append)
+    backoff.heard_from(B)
+    await backoff.succeeded(B)
+    assert not told
+    await backoff.failed(backoff.begin(B))
+    backoff.heard_from(B)
+    backoff.heard_from(B)
+    assert (backoff.wait_ms(B), backoff.failures(B), told) == (0, 1, [B])
+    await backoff.succeeded(B)
+    assert (backoff.failures(B), backoff.failing_since_ts(B), told) == (0, None, [B, B])
+
+
+async def test_it_survives_a_restart(a_stack: Callable[..., Awaitable[Stack]], clock: ManualClock) -> None:
+    stack = await a_stack(A)
+    await stack.out.backoff.failed(stack.out.backoff.begin(B))
+    born = Backoff(stack.database, FederationSettings(A), clock, SeededEntropy(3))
+    await born.start()
+    assert (born.failures(B), born.wait_ms(B)) == (1, stack.out.backoff.wait_ms(B))
+    await born.succeeded(B)
+    again = Backoff(stack.database, FederationSettings(A), clock, SeededEntropy(3))
+    await again.start()
+    assert again.failures(B) == 0
