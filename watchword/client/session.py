@@ -178,10 +178,13 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+        cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
         try:
+            # The group may see that it was cancelled; an error of the block goes on as it is, not wrapped in a group.
             if self._group is not None:
-                await self._group.__aexit__(kind, error, trace)
+                await (self._group.__aexit__(kind, error, trace) if cancelled else self._group.__aexit__(None, None, None))
         finally:
+            self._group = None
             await self.close()
 
     def _stop(self) -> None:
