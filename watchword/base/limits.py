@@ -58,6 +58,8 @@ requests_active_max = 20_000
 connections_max = 20_000
 header_timeout_ms = 20_000
 body_bytes_per_second_min = 1_024
+write_stall_ms = 60_000
+sweep_interval_ms = 1_000
 body_discarded_bytes_max = 16_777_216
 tls_handshake_timeout_ms = 10_000
 keep_alive_timeout_ms = 75_000
@@ -169,6 +171,7 @@ remote_media_names_max = 10_000
 file_name_characters_max = 255
 content_type_characters_max = 255
 thumbnail_original_bytes_max = 10_485_760
+picture_head_bytes = 65_536
 
 # Rooms of other servers
 extremities_max = 20

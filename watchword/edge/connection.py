@@ -27,8 +27,10 @@ class ConnectionLimits:
     header_timeout_ms: int = limits.header_timeout_ms
     keep_alive_timeout_ms: int = limits.keep_alive_timeout_ms
     body_bytes_per_second_min: int = limits.body_bytes_per_second_min
+    write_stall_ms: int = limits.write_stall_ms
     requests_active_max: int = limits.requests_active_max
     stop_grace_ms: int = limits.stop_grace_ms
+    sweep_interval_ms: int = limits.sweep_interval_ms
 
     @staticmethod
     def of(settings: Limits) -> "ConnectionLimits":
@@ -54,6 +56,8 @@ class Connection(HttpToolsProtocol):
         self._discarded_bytes = 0
         self._silent_bytes = 0
         self._reading_head = True
+        self._unsent_bytes = 0
+        self._unsent_since = 0.0
         # When the head or body that we wait for began; None while we owe a reply or the connection rests.
         self._since: float | None = None
 
@@ -98,7 +102,10 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def sweep(self, now: float) -> None:
-        """Close the connection if its head or body is late."""
+        """Close the connection if its head or body is late, or if nobody reads our answer."""
+        if self._is_stalled(now):
+            self.transport.abort()
+            return
         if self._since is None or self.transport.is_closing():
             return
         allowed = self._limits.header_timeout_ms / 1000
@@ -109,6 +116,14 @@ class Connection(HttpToolsProtocol):
                 return
         if now - self._since > allowed:
             self.transport.abort()
+
+    def _is_stalled(self, now: float) -> bool:
+        # Closing would wait for the bytes to leave, for ever if the client keeps the connection open and reads nothing.
+        unsent: int = self.transport.get_write_buffer_size()
+        if unsent and unsent == self._unsent_bytes:
+            return now - self._unsent_since > self._limits.write_stall_ms / 1000
+        self._unsent_bytes, self._unsent_since = unsent, now
+        return False
 
     # One request
 

@@ -33,8 +33,6 @@ from watchword.edge.stopping import Stopping
 
 logger = logging.getLogger(__name__)
 
-SWEEP_INTERVAL_MS = 1_000
-
 
 class ListenError(WatchwordError):
     """A listener cannot start: the address is taken, or a certificate cannot be read."""
@@ -110,7 +108,7 @@ class Listeners:
     async def run(self) -> None:
         """Close connections that are too slow and renew the Date header, until cancelled."""
         while True:
-            await self._clock.sleep(SWEEP_INTERVAL_MS)
+            await self._clock.sleep(self._limits.sweep_interval_ms)
             self._set_date()
             for door in self._doors:
                 door.sweep()

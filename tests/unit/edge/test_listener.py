@@ -190,7 +190,7 @@ async def test_an_upgrade_that_we_do_not_know_is_an_ordinary_request(a_house: An
 # Slowness
 
 
-SHORT = ConnectionLimits(header_timeout_ms=300, stop_grace_ms=200)
+SHORT = ConnectionLimits(header_timeout_ms=200, stop_grace_ms=200, write_stall_ms=200, sweep_interval_ms=50)
 
 
 @pytest.mark.parametrize(
@@ -208,9 +208,35 @@ async def test_who_waits_for_us_is_not_dropped(a_house: Any, serving: Any) -> No
     async with serving(a_house(row(handler=poll.handle)), connection_limits=SHORT, running=True) as served:
         wire = await served.connect()
         await wire.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.5)
         poll.release.set()
         assert (await wire.answer()).status == 200
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_who_does_not_read_his_answer_is_dropped(a_house: Any, serving: Any, whole: bool) -> None:
+    ended = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 1_000_000
+        finally:
+            ended.set()
+
+    async def large(request: Request, requester: Any, service: object) -> Reply | StreamReply:
+        return Reply(200, b"x" * 50_000_000) if whole else StreamReply(200, pieces(), {})
+
+    async with serving(a_house(row(handler=large)), connection_limits=SHORT, running=True) as served:
+        wire = await served.connect()
+        wire.writer.transport.pause_reading()
+        await wire.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        async with asyncio.timeout(10):
+            if not whole:
+                await ended.wait()
+            while served.listeners.connections:  # noqa: ASYNC110 (nobody rings when a connection is lost)
+                await asyncio.sleep(0.01)
+        wire.writer.transport.abort()
 
 
 async def test_more_connections_than_allowed_are_dropped(a_house: Any, serving: Any) -> None:
