@@ -1,0 +1,361 @@
+"""The composition root: the one module that knows every feature. It builds, starts, runs and stops a homeserver.
+
+`Homeserver.build` wires and asks nobody; `start` reads what was before and opens the doors; `run` lives until cancelled.
+Deliberately absent: decisions.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from watchword import __version__
+from watchword.base.clock import Clock, SystemClock
+from watchword.base.config import Config
+from watchword.base.entropy import Entropy, SystemEntropy
+from watchword.base.metrics import LoopLag, Metrics
+from watchword.edge import operations
+from watchword.edge.addresses import AddressPolicy
+from watchword.edge.connection import ConnectionLimits
+from watchword.edge.dns import DnsResolver, Resolver
+from watchword.edge.fetch import Fetcher
+from watchword.edge.listener import Listeners, listens
+from watchword.edge.rate_limits import RateLimiter, allowances
+from watchword.edge.router import Router
+from watchword.edge.stopping import Stopping
+from watchword.protocol.ids import ServerName, UserId
+from watchword.server import accounts, changes, e2ee, federation, media, push, rooms
+from watchword.server.accounts import endpoints as account_doors
+from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
+from watchword.server.accounts.commands import AccountSettings, RegistrationMode
+from watchword.server.accounts.ports import NoAppservices
+from watchword.server.changes import Change
+from watchword.server.discovery import endpoints as discovery_doors
+from watchword.server.discovery.service import Discovery
+from watchword.server.discovery.settings import Contact, DiscoverySettings
+from watchword.server.e2ee import endpoints as e2ee_doors
+from watchword.server.e2ee.follower import E2eeFollower
+from watchword.server.e2ee.reader import E2eeReader
+from watchword.server.e2ee.recent_changes import RecentChanges
+from watchword.server.e2ee.service import E2eePorts, E2eeService
+from watchword.server.federation import endpoints as federation_doors
+from watchword.server.federation.egress import HttpsEgress
+from watchword.server.federation.own_keys import load_or_create_signing_key
+from watchword.server.federation.ports import Egress
+from watchword.server.federation.service import FederationIn, FederationOut, Fittings, Ground
+from watchword.server.federation.settings import FederationSettings
+from watchword.server.media import endpoints as media_doors
+from watchword.server.media.commands import MediaSettings
+from watchword.server.media.door import MediaDoor
+from watchword.server.media.files import Files
+from watchword.server.media.service import MediaService
+from watchword.server.media.thumbnails import Thumbnails
+from watchword.server.push import endpoints as push_doors
+from watchword.server.push.assembly import Push, assemble_push
+from watchword.server.rooms import endpoints as room_doors
+from watchword.server.rooms.assembly import RoomLimits, RoomPorts, Rooms, assemble_rooms
+from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.writer import Identity
+from watchword.server.sync import endpoints as sync_doors
+from watchword.server.sync.assembly import Sync, SyncPorts, assemble_sync
+from watchword.storage import Database, Log, Position, Schema, SqliteDatabase, migrate
+
+logger = logging.getLogger(__name__)
+
+SCHEMAS = (
+    Schema("storage", "watchword.storage"),
+    accounts.SCHEMA,
+    e2ee.SCHEMA,
+    media.SCHEMA,
+    rooms.SCHEMA,
+    federation.SCHEMA,
+    push.SCHEMA,
+)
+_MAINTENANCE_MS = 600_000
+_LOG_KEPT_CHANGES = 100_000
+
+
+@dataclass(frozen=True)
+class World:
+    """What a server stands on and a simulation replaces. egress: None for the real network."""
+
+    clock: Clock
+    entropy: Entropy
+    database: Database
+    egress: Egress | None = None
+
+
+class _RoomsLater:
+    """Lets features below `rooms` ask it, once it is there: they are built first."""
+
+    reader: RoomReader
+
+    async def share_room(self, a: UserId, b: UserId) -> bool:
+        return await self.reader.share_room(a, b)
+
+    async def users_sharing_room_with(self, user_id: UserId) -> set[UserId]:
+        return await self.reader.users_sharing_room_with(user_id)
+
+    async def servers_sharing_room_with(self, user_id: UserId) -> set[ServerName]:
+        return await self.reader.servers_sharing_room_with(user_id)
+
+
+class _KeysLater:
+    """Lets accounts ask e2ee."""
+
+    reader: E2eeReader
+
+    async def is_cross_signing_key(self, user_id: UserId, name: str) -> bool:
+        return await self.reader.is_cross_signing_key(user_id, name)
+
+
+class Homeserver:
+    """One server, wired. Parts are public: the command line and tests use them."""
+
+    def __init__(self, config: Config, world: World) -> None:
+        self.config = config
+        self.world = world
+        self.stopping = Stopping()
+        self.metrics = Metrics()
+        self.log: Log[Change] = Log(world.database, changes.encode_change, changes.decode_change)
+        server_name = ServerName(config.server_name)
+        clock, entropy, database = world.clock, world.entropy, world.database
+        self.signing_key = load_or_create_signing_key(config.signing_key_path, entropy)
+        self._resolver = DnsResolver(config.egress.nameservers)
+        self._fetcher = _fetcher(config, self._resolver)
+        settings = _federation_settings(config, server_name)
+        egress = world.egress or HttpsEgress(self._fetcher, self._resolver)
+        self.federation_out = FederationOut.build(Ground(database, settings, clock, entropy), egress, self.signing_key)
+
+        rooms_later, keys_later = _RoomsLater(), _KeysLater()
+        client = self.federation_out.client
+        self.accounts: Accounts = assemble_accounts(
+            _account_settings(config, server_name),
+            database,
+            self.log,
+            clock,
+            entropy,
+            AccountPorts(client, rooms_later, keys_later, NoAppservices()),
+        )
+        recent = RecentChanges()
+        e2ee_reader = keys_later.reader = E2eeReader(database, self.accounts.reader, recent)
+        ports = E2eePorts(self.accounts.reader, self.accounts.uia, rooms_later, client)
+        self.e2ee = E2eeService(database, self.log, clock, entropy, server_name, ports, e2ee_reader)
+        self.e2ee_follower = E2eeFollower(database, self.log, e2ee_reader, recent, self.e2ee.lists)
+        files = Files(config.media_path, entropy)
+        self.media = MediaService(
+            database, files, clock, entropy, server_name, self.federation_out.media, _media_settings(config)
+        )
+        self.rooms: Rooms = assemble_rooms(
+            database,
+            self.log,
+            clock,
+            entropy,
+            RoomPorts(
+                Identity(server_name, self.signing_key),
+                self.accounts.reader,
+                self.accounts.user_data,
+                client,
+                self.federation_out.keys,
+            ),
+            RoomLimits(
+                config.rooms.default_version, config.sync.rooms_in_memory_max, config.sync.event_cache_max
+            ),
+        )
+        rooms_later.reader = self.rooms.reader
+        self.push: Push = assemble_push(database, self.log, clock, entropy, self.rooms, self.accounts)
+        self.federation_in = FederationIn.build(self.federation_out, self.log, self._fittings())
+        self.sync: Sync = assemble_sync(
+            SyncPorts(
+                database,
+                self.log,
+                self.rooms,
+                self.accounts.reader,
+                e2ee_reader,
+                self.accounts.presence,
+                self.push.unread,
+                self.stopping,
+                clock,
+            )
+        )
+        self.router = self._mounted(server_name)
+        connection_limits = ConnectionLimits.of(config.limits)
+        self.listeners = Listeners(self.router, listens(config), self.stopping, clock, connection_limits)
+
+    @staticmethod
+    def build(config: Config) -> "Homeserver":
+        """A real server: the machine's clock, chance, disk and network. Creates the data folder."""
+        Path(config.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+        database = SqliteDatabase(config.database_path, cache_kibibytes=config.database.cache_bytes // 1024)
+        return Homeserver(config, World(SystemClock(), SystemEntropy(), database))
+
+    def _fittings(self) -> Fittings:
+        return Fittings(
+            receiver=self.rooms.remote.receiver,
+            rooms=self.rooms.remote.for_servers,
+            room_servers=self.rooms.reader,
+            room_edus=self.rooms.remote.edus,
+            room_acls=self.rooms.remote.acls,
+            e2ee_in=self.e2ee,
+            e2ee_out=self.e2ee.reader,
+            presence=self.accounts.presence if self.config.presence.enabled else None,
+            profiles=self.accounts.reader,
+            openid=self.accounts.reader,
+            version=__version__,
+        )
+
+    def _mounted(self, server_name: ServerName) -> Router:
+        config, entropy = self.config, self.world.entropy
+        limiter = RateLimiter(allowances(config.rate_limits), self.world.clock)
+        router = Router(
+            self.accounts.authenticator,
+            self.federation_out.authenticator if config.federation.enabled else None,
+            limiter,
+            entropy=entropy,
+            metrics=self.metrics,
+            log_requests=config.logs.requests,
+        )
+        router.mount(operations.ENDPOINTS, operations.Operations(self.metrics, metrics_enabled=config.metrics.enabled))
+        router.mount(discovery_doors.ENDPOINTS, Discovery(_discovery_settings(config)))
+        router.mount(account_doors.ENDPOINTS, self.accounts)
+        router.mount(e2ee_doors.ENDPOINTS, self.e2ee)
+        router.mount(media_doors.ENDPOINTS, MediaDoor(self.media, Thumbnails(), entropy, server_name))
+        router.mount(room_doors.ENDPOINTS, self.rooms.doors)
+        router.mount(push_doors.ENDPOINTS, self.push)
+        router.mount(sync_doors.ENDPOINTS, self.sync.doors)
+        if config.federation.enabled:
+            router.mount(federation_doors.ENDPOINTS, self.federation_in.doors)
+        return router
+
+    # Life
+
+    async def prepare(self) -> None:
+        """Bring the database up to date and read what was before: everything but the doors."""
+        applied = await migrate(self.world.database, SCHEMAS)
+        if applied:
+            logger.info("The database was brought up to date.", extra={"migrations": applied})
+        await self.log.start()
+        await self.e2ee_follower.start()
+        await self.media.start()
+        await self.rooms.start()
+        await self.federation_out.start()
+
+    async def start(self) -> None:
+        """Prepare, then open the doors. Raises StorageError, ListenError."""
+        await self.prepare()
+        await self.listeners.start()
+
+    async def run(self, *, doors: bool = True) -> None:
+        """Run everything that goes on in the background, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for coroutine in (
+                self.accounts.last_seen.run(),
+                self.accounts.presence.run(),
+                self.e2ee.run(),
+                self.e2ee.lists.run(),
+                self.e2ee_follower.run(),
+                self.rooms.follower.run(),
+                self.rooms.ephemeral.run(),
+                self.push.run(),
+                self.sync.waiting.run(),
+                self._maintain(),
+            ):
+                group.create_task(coroutine)
+            if self.config.federation.enabled:
+                group.create_task(self.federation_in.run())
+            if doors:
+                group.create_task(self.listeners.run())
+                group.create_task(LoopLag(self.metrics, self.world.clock).run())
+
+    async def stop(self) -> None:
+        """Answer who waits, refuse who comes, write what is only in memory, close. After `run` was cancelled."""
+        self.stopping.set()
+        self.sync.waiting.wake_all()
+        await self.listeners.stop()
+        await self.accounts.close()
+        self.federation_out.close()
+        await self._fetcher.close()
+        await self.world.database.close()
+
+    async def _maintain(self) -> None:
+        while True:
+            await self.world.clock.sleep(_MAINTENANCE_MS)
+            keep_after = max(0, self.log.position - _LOG_KEPT_CHANGES)
+            async with self.world.database.write() as tx:
+                await self.log.trim(tx, Position(keep_after))
+                await self.rooms.forget_old(tx)
+
+
+def _fetcher(config: Config, resolver: Resolver) -> Fetcher:
+    return Fetcher(
+        resolver,
+        AddressPolicy(config.federation.allowed_networks),
+        user_agent=f"Watchword/{__version__}",
+        verify_certificates=config.federation.verify_certificates,
+        extra_ca_files=config.federation.extra_ca_files,
+    )
+
+
+def _federation_settings(config: Config, server_name: ServerName) -> FederationSettings:
+    wanted = config.federation
+    return FederationSettings(
+        server_name=server_name,
+        allow=wanted.allow_servers if wanted.enabled else (),
+        deny=wanted.deny_servers,
+        overrides={ServerName(name): place for name, place in wanted.hosts.items()},
+        notaries=tuple(ServerName(name) for name in wanted.notaries),
+        presence=config.presence.enabled,
+        request_timeout_ms=wanted.request_timeout_ms,
+        large_request_timeout_ms=wanted.large_request_timeout_ms,
+    )
+
+
+def _account_settings(config: Config, server_name: ServerName) -> AccountSettings:
+    wanted = config.registration
+    return AccountSettings(
+        server_name=server_name,
+        registration=RegistrationMode(wanted.mode),
+        guests=wanted.guests,
+        password_login=wanted.password_login,
+        password_characters_min=wanted.password_characters_min,
+        password_workers=wanted.password_workers,
+        refreshable_token_lifetime_ms=wanted.access_token_lifetime_ms,
+        session_lifetime_ms=wanted.session_lifetime_ms,
+        failed_logins_max=wanted.failed_logins_max,
+        shared_secret=config.shared_secret(),
+        presence=config.presence.enabled,
+        public_base_url=config.base_url,
+    )
+
+
+def _media_settings(config: Config) -> MediaSettings:
+    return MediaSettings(
+        upload_bytes_max=config.media.upload_bytes_max,
+        remote_bytes_max=config.media.remote_bytes_max,
+    )
+
+
+def _discovery_settings(config: Config) -> DiscoverySettings:
+    contact = config.contact
+    contacts = []
+    if contact.admin_user_id is not None or contact.admin_email is not None:
+        contacts.append(Contact("m.role.admin", contact.admin_user_id, contact.admin_email))
+    if contact.security_email is not None:
+        contacts.append(Contact("m.role.security", None, contact.security_email))
+    return DiscoverySettings(
+        client_base_url=(config.well_known.client_base_url or config.base_url),
+        server_delegation=config.well_known.server,
+        support_contacts=contacts,
+        support_page=contact.support_page,
+        unstable_features=UNSTABLE_FEATURES,
+        default_room_version=config.rooms.default_version,
+    )
+
+
+UNSTABLE_FEATURES = {
+    "org.matrix.msc4222": True,
+    "org.matrix.msc3916.stable": True,
+    "com.beeper.msc4169": True,
+}
+"""Flags of what is served under old names. Spec: client-server-api#get_matrixclientversions"""
+

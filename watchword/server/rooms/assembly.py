@@ -1,0 +1,127 @@
+"""Rooms put together: the one object from which `app.py` takes its parts."""
+
+from dataclasses import dataclass
+
+from watchword.base.clock import Clock
+from watchword.base.entropy import Entropy
+from watchword.server.accounts.reader import AccountReader
+from watchword.server.accounts.user_data import UserData
+from watchword.server.changes import Change
+from watchword.server.rooms import tables
+from watchword.server.rooms.append import Appender
+from watchword.server.rooms.creation import RoomMaker
+from watchword.server.rooms.directory import Directory
+from watchword.server.rooms.doors import RoomDoors
+from watchword.server.rooms.ephemeral import Ephemeral, Typing
+from watchword.server.rooms.follower import RoomFollower
+from watchword.server.rooms.membership import Membership
+from watchword.server.rooms.memberships import Memberships
+from watchword.server.rooms.pages import Pages
+from watchword.server.rooms.ports import EventSignatures, RemoteServers
+from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.registry import RoomRegistry
+from watchword.server.rooms.remote_assembly import RemoteGround, RemoteParts, assemble_remote
+from watchword.server.rooms.sent import REMEMBERED_MS, SentTransactions
+from watchword.server.rooms.stored import EventStore
+from watchword.server.rooms.view import Sights
+from watchword.server.rooms.writer import Identity, RoomWriter
+from watchword.storage import Database, Log, Tx
+from watchword.storage.names import Names
+
+_FORGET_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLimits:
+    """What an operator may choose."""
+
+    default_version: str
+    rooms_max: int
+    events_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomPorts:
+    """What others fit."""
+
+    identity: Identity
+    accounts: AccountReader
+    user_data: UserData
+    servers: RemoteServers
+    signatures: EventSignatures
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The parts. follower.run() and ephemeral.run() are for the server's task group."""
+
+    registry: RoomRegistry
+    reader: RoomReader
+    writer: RoomWriter
+    membership: Membership
+    ephemeral: Ephemeral
+    sent: SentTransactions
+    events: EventStore
+    doors: RoomDoors
+    follower: RoomFollower
+    remote: RemoteParts
+    clock: Clock
+
+    async def start(self) -> None:
+        """Read back what devices sent lately."""
+        await self.sent.start(self.clock.now_ms())
+
+    async def forget_old(self, tx: Tx) -> None:
+        """Drop transaction IDs that nobody will repeat any more."""
+        await tables.forget_transactions(tx, self.clock.now_ms() - REMEMBERED_MS, _FORGET_AT_ONCE)
+
+
+def assemble_rooms(
+    database: Database,
+    log: Log[Change],
+    clock: Clock,
+    entropy: Entropy,
+    ports: RoomPorts,
+    limits: RoomLimits,
+) -> Rooms:
+    """Build everything of this feature."""
+    server_name = ports.identity.server_name
+    names = Names()
+    events = EventStore(limits.events_max)
+    memberships = Memberships(database, names)
+    registry = RoomRegistry(database, log, events, server_name, rooms_max=limits.rooms_max)
+    appender = Appender(log, names, events, memberships, server_name)
+    sent = SentTransactions(database, names)
+    writer = RoomWriter(database, registry, appender, sent, events, names, ports.identity, clock, entropy)
+    sights = Sights(names, events, sent)
+    reader = RoomReader(database, registry, events, sights, memberships, server_name, clock)
+    ephemeral = Ephemeral(database, log, names, events, registry, Typing(clock), clock)
+    remote = assemble_remote(RemoteGround(writer, reader, ephemeral, log, ports, memberships))
+    maker = RoomMaker(writer, database, clock, entropy, server_name)
+    membership = Membership(writer, maker, reader, registry, ports.accounts, remote.memberships, server_name)
+    directory = Directory(database, reader, server_name)
+    doors = RoomDoors(
+        writer=writer,
+        reader=reader,
+        membership=membership,
+        pages=Pages(database, reader, remote.backfill, clock),
+        ephemeral=ephemeral,
+        directory=directory,
+        user_data=ports.user_data,
+        clock=clock,
+        server_name=server_name,
+        default_room_version=limits.default_version,
+    )
+    return Rooms(
+        registry=registry,
+        reader=reader,
+        writer=writer,
+        membership=membership,
+        ephemeral=ephemeral,
+        sent=sent,
+        events=events,
+        doors=doors,
+        follower=RoomFollower(database, log, membership, clock),
+        remote=remote,
+        clock=clock,
+    )

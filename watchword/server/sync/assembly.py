@@ -1,0 +1,63 @@
+"""Sync put together."""
+
+from dataclasses import dataclass
+
+from watchword.base.clock import Clock
+from watchword.edge.stopping import Stopping
+from watchword.server.accounts.reader import AccountReader
+from watchword.server.changes import Change
+from watchword.server.e2ee.reader import E2eeReader
+from watchword.server.rooms.assembly import Rooms
+from watchword.server.sync.device_lists import DeviceLists
+from watchword.server.sync.endpoints import SyncDoors
+from watchword.server.sync.filters import Filters
+from watchword.server.sync.invites import InviteSections
+from watchword.server.sync.ports import Presence, UnreadCounts
+from watchword.server.sync.rooms import RoomSections
+from watchword.server.sync.service import SyncService
+from watchword.server.sync.waiting import WaitingRoom
+from watchword.storage import Database, Log
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPorts:
+    """What sync is built from."""
+
+    database: Database
+    log: Log[Change]
+    rooms: Rooms
+    accounts: AccountReader
+    e2ee: E2eeReader
+    presence: Presence
+    unread: UnreadCounts
+    stopping: Stopping
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """The parts. `waiting.run()` is for the server's task group."""
+
+    service: SyncService
+    waiting: WaitingRoom
+    doors: SyncDoors
+
+
+def assemble_sync(ports: SyncPorts) -> Sync:
+    """Build everything of this feature; the waiting room listens to the log from now on."""
+    rooms = ports.rooms.reader
+    waiting = WaitingRoom(ports.log, ports.rooms.registry, rooms, ports.clock)
+    service = SyncService(
+        log=ports.log,
+        rooms=rooms,
+        sections=RoomSections(ports.database, rooms, ports.rooms.ephemeral, ports.unread, ports.clock),
+        invites=InviteSections(rooms),
+        accounts=ports.accounts,
+        e2ee=ports.e2ee,
+        device_lists=DeviceLists(rooms, ports.e2ee),
+        presence=ports.presence,
+        waiting=waiting,
+        stopping=ports.stopping,
+        clock=ports.clock,
+    )
+    return Sync(service, waiting, SyncDoors(service, Filters(ports.accounts)))
