@@ -39,8 +39,12 @@ INLINE_TYPES = frozenset(
         "audio/x-flac",
     ]
 )
-STILL_IMAGE_TYPES = frozenset(("image/jpeg", "image/png"))
-ANIMATED_IMAGE_TYPES = frozenset(("image/gif", "image/apng", "image/webp"))
+_PICTURE_TYPES: Mapping[str, frozenset[str]] = {
+    "jpeg": frozenset(("image/jpeg",)),
+    "png": frozenset(("image/png", "image/apng")),
+    "gif": frozenset(("image/gif",)),
+    "webp": frozenset(("image/webp",)),
+}
 
 # "…the server SHOULD set…" Spec: client-server-api#get_matrixclientv1mediadownloadservernamemediaid
 SAFETY_HEADERS: Mapping[str, str] = {
@@ -142,15 +146,38 @@ def wanted_thumbnail(width: int, height: int, method: str, animated: bool | None
     return Wanted(width, height, method, animated)
 
 
-def original_as_thumbnail(media: Media, wanted: Wanted) -> Refused | None:
-    """Whether the original may stand for its thumbnail: a picture that is safe, small, and still if it must be.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What the first bytes of a file show. may_move: it is, or may be, animated."""
 
-    "The thumbnail MUST be at least as large as asked unless the original is smaller": the original always is.
+    format: str
+    may_move: bool
+
+
+def picture(head: bytes) -> Picture | None:
+    """What kind of picture a file is, whatever its uploader said; None if it is none that browsers show safely."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return Picture("jpeg", False)
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        # An animation is announced before the first pixels; where neither is in sight, nobody knows.
+        return Picture("png", b"acTL" in head or b"IDAT" not in head)
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return Picture("gif", True)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return Picture("webp", head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & 0x02))
+    return None
+
+
+def original_as_thumbnail(media: Media, head: bytes, wanted: Wanted) -> Refused | None:
+    """Whether the original may stand for its thumbnail: a picture as it says, small, and still if it must be.
+
+    head: the first bytes of the file. A thumbnail is never smaller than asked unless the original is: this never is.
     """
+    found = picture(head)
     bare_type = media.content_type.partition(";")[0].strip().lower()
-    if bare_type not in STILL_IMAGE_TYPES | ANIMATED_IMAGE_TYPES:
+    if found is None or bare_type not in _PICTURE_TYPES[found.format]:
         return Refused("M_UNKNOWN", "There are no thumbnails of this type.")
-    if wanted.animated is False and bare_type in ANIMATED_IMAGE_TYPES:
+    if wanted.animated is False and found.may_move:
         return Refused("M_UNKNOWN", "There is no still thumbnail of this picture.")
     if media.file.size_bytes > limits.thumbnail_original_bytes_max:
         return Refused("M_TOO_LARGE", "The picture is too large for a thumbnail.", 413)

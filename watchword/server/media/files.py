@@ -69,6 +69,10 @@ class Files:
         """Whether the bytes are there."""
         return await self._in_thread(self._path(file.sha256).is_file)
 
+    async def head(self, file: StoredFile, count: int) -> bytes:
+        """The first bytes, at most count. Raises StorageError if the file is gone."""
+        return await self._in_thread(partial(_head, self._path(file.sha256), count))
+
     async def read(self, file: StoredFile) -> AsyncGenerator[bytes, None]:
         """The bytes in pieces. Raises StorageError if the file is gone or shorter than it was."""
         source = await self._in_thread(partial(_open, self._path(file.sha256)))
@@ -159,6 +163,11 @@ class _Unfinished:
 
 def _open(path: Path) -> BinaryIO:
     return path.open("rb", buffering=0)
+
+
+def _head(path: Path, count: int) -> bytes:
+    with _open(path) as source:
+        return source.read(count)
 
 
 def _sync_folder(folder: Path) -> None:

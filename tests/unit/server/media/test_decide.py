@@ -1,10 +1,12 @@
 import pytest
 
+from tests.unit.server.media.world import PNG
 from watchword.base import limits
 from watchword.server.media.commands import Media, Refused, StoredFile
 from watchword.server.media.decide import (
     INLINE_TYPES,
     UNKNOWN_TYPE,
+    Picture,
     Wanted,
     content_type,
     disposition,
@@ -13,6 +15,7 @@ from watchword.server.media.decide import (
     headers,
     is_media_id,
     original_as_thumbnail,
+    picture,
     wanted_thumbnail,
 )
 
@@ -96,19 +99,55 @@ def test_a_thumbnail_needs_a_size_and_a_known_method() -> None:
         assert isinstance(wanted_thumbnail(width, height, method, None), Refused)
 
 
+JPEG, GIF = b"\xff\xd8\xff\xe0", b"GIF89a"
+MOVING_PNG = PNG[:8] + b"....IHDR....acTL....IDAT"
+WEBP = b"RIFF....WEBPVP8X....\x10"
+MOVING_WEBP = b"RIFF....WEBPVP8X....\x12"
+
+
 @pytest.mark.parametrize(
-    ("kind", "size_bytes", "animated", "status"),
+    ("head", "found"),
     [
-        ("image/png", 10, False, None),
-        ("image/gif", 10, None, None),
-        ("image/gif", 10, True, None),
-        ("image/gif", 10, False, 400),
-        ("image/svg+xml", 10, None, 400),
-        ("image/png", limits.thumbnail_original_bytes_max + 1, None, 413),
+        (JPEG, Picture("jpeg", False)),
+        (PNG, Picture("png", False)),
+        (MOVING_PNG, Picture("png", True)),
+        (PNG[:12], Picture("png", True)),
+        (GIF, Picture("gif", True)),
+        (WEBP, Picture("webp", False)),
+        (MOVING_WEBP, Picture("webp", True)),
+        (b"RIFF....WEBPVP8 ....\x02", Picture("webp", False)),
+        (b"RIFF....WAVE", None),
+        (b"<svg", None),
+        (b"", None),
     ],
 )
-def test_an_original_stands_for_its_thumbnail_if_it_is_safe_small_and_still(
-    kind: str, size_bytes: int, animated: bool | None, status: int | None
+def test_a_picture_is_known_by_its_first_bytes(head: bytes, found: Picture | None) -> None:
+    assert picture(head) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "animated", "status"),
+    [
+        ("image/png", PNG, False, None),
+        ("image/png", MOVING_PNG, None, None),
+        ("image/png", MOVING_PNG, False, 400),
+        ("image/gif", GIF, True, None),
+        ("image/gif", GIF, False, 400),
+        ("image/png", JPEG, None, 400),
+        ("image/png", b"<html>", None, 400),
+        ("text/plain", PNG, None, 400),
+    ],
+)
+def test_an_original_stands_for_its_thumbnail_if_it_is_what_it_says_and_still_if_it_must_be(
+    kind: str, head: bytes, animated: bool | None, status: int | None
 ) -> None:
-    refused = original_as_thumbnail(media(kind, size_bytes), Wanted(1, 1, "scale", animated))
+    refused = original_as_thumbnail(media(kind), head, Wanted(1, 1, "scale", animated))
     assert (None if refused is None else refused.status) == status
+
+
+def test_a_large_original_is_no_thumbnail() -> None:
+    refused = original_as_thumbnail(
+        media("image/png", limits.thumbnail_original_bytes_max + 1), PNG, Wanted(1, 1, "crop", None)
+    )
+    assert refused is not None
+    assert refused.status == 413

@@ -4,7 +4,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from tests.unit.server.media.world import ALICE, HERE, THERE, World
+from tests.unit.server.media.world import ALICE, HERE, PNG, THERE, World
 from watchword.base.errors import BadRequest, Refusal
 from watchword.edge.endpoint import Auth
 from watchword.server.media.endpoints import ENDPOINTS
@@ -36,10 +36,10 @@ async def test_a_header_cannot_be_smuggled_in_a_name_or_a_type(world: World) -> 
 
 
 async def test_a_small_picture_stands_for_its_thumbnail(world: World) -> None:
-    media_id = await world.upload(b"png", "image/png")
+    media_id = await world.upload(PNG, "image/png")
     path = f"/_matrix/client/v1/media/thumbnail/{HERE}/{media_id}"
     content, headers = await world.ask("GET", path, query="width=32&height=32&method=crop&animated=false")
-    assert (content, headers["content-type"]) == (b"png", "image/png")
+    assert (content, headers["content-type"]) == (PNG, "image/png")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ async def test_only_the_frozen_endpoints_need_no_authentication() -> None:
 
 @pytest.mark.parametrize("kind", ["download", "thumbnail"])
 async def test_another_server_gets_two_parts(world: World, kind: str) -> None:
-    media_id = await world.upload(b"line\r\n--\r\n\x00\xff", "image/png", "a.png")
+    media_id = await world.upload(PNG + b"line\r\n--\r\n\x00\xff", "image/png", "a.png")
     path, query = f"/_matrix/federation/v1/media/{kind}/{media_id}", "width=1&height=1"
     body, headers = await world.ask("GET", path, query=query)
     raw = b"Content-Type: " + headers["content-type"].encode() + b"\r\n\r\n" + body
@@ -84,7 +84,7 @@ async def test_another_server_gets_two_parts(world: World, kind: str) -> None:
     about, file = message.iter_parts()
     assert (about.get_content_type(), about.get_content().strip()) == ("application/json", b"{}")
     assert (file.get_content_type(), file["content-disposition"]) == ("image/png", 'inline; filename="a.png"')
-    assert b"\r\n\r\nline\r\n--\r\n\x00\xff\r\n--" in body
+    assert b"\r\n\r\n" + PNG + b"line\r\n--\r\n\x00\xff\r\n--" in body
 
 
 async def test_another_server_gets_nothing_of_a_third(world: World) -> None:

@@ -25,6 +25,7 @@ from watchword.storage.migrations import migrate
 from watchword.storage.sqlite import SqliteDatabase
 
 HERE, THERE = ServerName("here.example"), ServerName("there.example")
+PNG = b"\x89PNG\r\n\x1a\n....IHDR....IDAT"
 ALICE, BOB = UserId("@alice:here.example"), UserId("@bob:here.example")
 
 
@@ -62,7 +63,7 @@ class World:
         entropy = SeededEntropy(1)
         self.files = Files(self.folder, entropy)
         self.service = MediaService(self.database, self.files, self.clock, entropy, HERE, self.other, settings)
-        self.door = MediaDoor(self.service, Thumbnails(), entropy, HERE)
+        self.door = MediaDoor(self.service, Thumbnails(self.files), entropy, HERE)
 
     async def start(self) -> "World":
         await migrate(self.database, [SCHEMA])
