@@ -79,7 +79,8 @@ class Transaction:
 class Outbox:
     """The state of one destination.
 
-    is_active: a sender is at work. items_max: how much to put into one transaction; less after a refusal.
+    is_active: a sender is at work. alarm_ms: when it is to be tried again, None if nothing is set.
+    items_max: how much to put into one transaction; less after a refusal.
     """
 
     server_name: ServerName
@@ -87,6 +88,7 @@ class Outbox:
     resume_after: Position | None = None
     in_flight: Transaction | None = None
     is_active: bool = False
+    alarm_ms: int | None = None
     items_max: int = _ITEMS_MAX
     _pending: dict[Hashable, Item] = field(default_factory=dict)
 

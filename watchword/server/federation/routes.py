@@ -6,6 +6,7 @@ Spec: server-server-api#pdus, server-server-api#edus
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from watchword.protocol import event_types
 from watchword.protocol.ids import ServerName, domain_of
 from watchword.server.changes import (
     Change,
@@ -46,8 +47,7 @@ class Routes:
     async def _concerned(self, change: Change) -> Collection[ServerName]:
         match change:
             case EventAppended():
-                # A server hears of an event if it was in the room before or after it: also whoever is kicked by it.
-                return await self.rooms.servers_at_event(change.room_id, change.event_id) if change.sender_is_local else ()
+                return await self._servers_for(change) if change.sender_is_local else ()
             case TypingChanged():
                 return await self.rooms.servers_in_room(change.room_id) if self._is_ours(change.user_id) else ()
             case ReceiptChanged():
@@ -64,6 +64,12 @@ class Routes:
                 return (change.server_name,)
             case _:
                 return ()
+
+    async def _servers_for(self, event: EventAppended) -> Collection[ServerName]:
+        """A server hears of an event if it is in the room before or after it: also whoever is kicked by it."""
+        if event.type == event_types.MEMBER:
+            return await self.rooms.servers_at_event(event.room_id, event.event_id)
+        return await self.rooms.servers_in_room(event.room_id)
 
     def _is_ours(self, user_id: str) -> bool:
         return domain_of(user_id) == self.settings.server_name

@@ -97,10 +97,12 @@ class Sender:
         """This server answers, or has just spoken to us: try it now."""
         outbox = self._outboxes.get(server_name)
         if outbox is not None:
+            outbox.alarm_ms = None
             self._nudge(outbox)
 
     def _nudge(self, outbox: Outbox) -> None:
-        if not outbox.is_active:
+        # Who waits for an alarm is not disturbed by more that is owed.
+        if not outbox.is_active and outbox.alarm_ms is None:
             outbox.is_active = True
             self._ready.append(outbox)
             self._bell.set()
@@ -123,7 +125,11 @@ class Sender:
             await self._alarm_set.wait()
             await self._clock.sleep(_ALARM_MS)
             while self._alarms and self._alarms[0][0] <= self._clock.monotonic_ms():
-                self.wake(heapq.heappop(self._alarms)[1])
+                due_ms, server_name = heapq.heappop(self._alarms)
+                outbox = self._outboxes.get(server_name)
+                # Another alarm may have been set since, or the server may have spoken.
+                if outbox is not None and outbox.alarm_ms == due_ms:
+                    self.wake(server_name)
             if not self._alarms:
                 self._alarm_set.clear()
 
@@ -148,7 +154,8 @@ class Sender:
                 self._outboxes.pop(outbox.server_name, None)
 
     def _set_alarm(self, outbox: Outbox, wait_ms: int) -> None:
-        heapq.heappush(self._alarms, (self._clock.monotonic_ms() + wait_ms, outbox.server_name))
+        outbox.alarm_ms = self._clock.monotonic_ms() + wait_ms
+        heapq.heappush(self._alarms, (outbox.alarm_ms, outbox.server_name))
         self._alarm_set.set()
 
     async def _advance(self, outbox: Outbox) -> None:
@@ -197,7 +204,10 @@ class Sender:
             self._failed(outbox, transaction, error)
             return False
         results = answer.get("pdus")
-        if isinstance(results, dict) and (refused := sum("error" in each for each in results.values() if each)):
+        refused = (
+            sum(isinstance(each, dict) and "error" in each for each in results.values()) if isinstance(results, dict) else 0
+        )
+        if refused:
             logger.info("A server refused events.", extra={"server_name": server_name, "count": refused})
         return True
 

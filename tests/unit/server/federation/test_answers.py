@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.server.federation.stacks import A, B, ROOM
+from tests.unit.server.federation.stacks import ROOM, A, B
 from watchword.base.errors import PeerError
 from watchword.server.federation import answers
 
@@ -16,7 +16,8 @@ def test_lists_leave_out_what_does_not_belong() -> None:
 
 
 def test_what_is_required_is_required() -> None:
-    for broken in ({}, {"x": 5}):
+    misshapen: list[dict[str, object]] = [{}, {"x": 5}]
+    for broken in misshapen:
         with pytest.raises(PeerError):
             answers.objects(B, broken, "x")
         with pytest.raises(PeerError):
@@ -34,7 +35,8 @@ def test_a_join_s_answer_with_and_without_its_newer_parts() -> None:
 
 def test_an_invite_of_the_first_form_is_a_pair() -> None:
     assert answers.invite_v1(B, [200, {"event": {"a": 1}}]) == {"a": 1}
-    for broken in ({}, [200], [200, {}], [200, 5], None):
+    misshapen: list[object] = [{}, [200], [200, {}], [200, 5], None]
+    for broken in misshapen:
         with pytest.raises(PeerError):
             answers.invite_v1(B, broken)
 

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.unit.server.federation.stacks import A, ALICE, B, BOB, ROOM, Net, Stack, json_answer
+from tests.unit.server.federation.stacks import ALICE, BOB, ROOM, A, B, Net, Stack, json_answer
 from watchword.base.errors import PeerError
 from watchword.protocol.ids import DeviceId, EventId, RoomAlias, RoomId, UserId
 from watchword.server.federation.client import FederationClient

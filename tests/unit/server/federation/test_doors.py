@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from tests.unit.server.federation.stacks import ALICE, B, BOB
+from tests.unit.server.federation.stacks import ALICE, BOB, B
 from watchword.base.errors import BadRequest, Forbidden
 from watchword.edge.requester import ServerRequester
 from watchword.server.federation.doors import require_user_of, spliced, string_list

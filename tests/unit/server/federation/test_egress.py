@@ -24,7 +24,7 @@ from watchword.edge.listener import Listen, Listeners
 from watchword.edge.stopping import Stopping
 from watchword.protocol.ids import RoomAlias
 from watchword.server.federation.discovery_rules import Target
-from watchword.server.federation.egress import HttpsEgress
+from watchword.server.federation.egress import EgressFailed, HttpsEgress
 from watchword.server.federation.ports import PeerCall
 
 Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -150,7 +150,7 @@ async def test_the_certificate_must_bear_the_name_of_the_server_and_not_of_its_p
     async with speaking(authority.certify("b.example"), fine) as port, egress(authority, StaticResolver()) as out:
         async with out.call(a_call(port)) as answer:
             assert (answer.status, await answer.read(10)) == (200, b"{}")
-        with pytest.raises(OSError, match="certificate"):
+        with pytest.raises(EgressFailed, match="certificate"):
             async with out.call(a_call(port, "c.example")):
                 raise AssertionError
 
@@ -158,7 +158,7 @@ async def test_the_certificate_must_bear_the_name_of_the_server_and_not_of_its_p
 @pytest.mark.parametrize("speak", [for_ever, endless, garbage, cut_off])
 async def test_a_peer_that_misbehaves_is_an_oserror_in_bounded_time(authority: Authority, speak: Speak) -> None:
     async with speaking(authority.certify("b.example"), speak) as port, egress(authority, StaticResolver()) as out:
-        with pytest.raises(OSError):
+        with pytest.raises(EgressFailed):
             async with out.call(a_call(port, timeout_ms=300)) as answer:
                 await answer.read(100_000)
 

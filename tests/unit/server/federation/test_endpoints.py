@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from tests.unit.server.federation.stacks import ALICE, B, ROOM, Stack, ask_router, signing_key
+from tests.unit.server.federation.stacks import ALICE, ROOM, B, Stack, ask_router, signing_key
 from watchword.protocol import canonical_json
 from watchword.protocol.ids import ServerName
 from watchword.server.federation.x_matrix import SignedRequest, XMatrix, format_x_matrix

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.unit.server.federation.stacks import A, B, ROOM, Net, Stack, running, settle
+from tests.unit.server.federation.stacks import ROOM, A, B, Net, Stack, running, settle
 from watchword.base.clock import ManualClock
 from watchword.protocol.ids import RoomId
 from watchword.server.federation import tables

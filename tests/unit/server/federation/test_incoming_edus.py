@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.server.federation.stacks import ALICE, B, BOB, ROOM, Stack
+from tests.unit.server.federation.stacks import ALICE, BOB, ROOM, B, Stack
 
 
 async def receive(stack: Stack, kind: str, content: Any) -> None:
@@ -37,7 +37,7 @@ async def test_edus_about_foreign_users_are_dropped(two: tuple[Stack, Stack]) ->
     await receive(a, "m.signing_key_update", {"user_id": ALICE})
     await receive(a, "m.direct_to_device", {"sender": ALICE, "type": "t", "message_id": "m", "messages": {}})
     await receive(a, "m.presence", {"push": [{"user_id": ALICE, "presence": "online", "last_active_ago": 5}]})
-    assert not (a.rooms.typing or a.rooms.receipts or a.e2ee.updates or a.people.states)
+    assert [a.rooms.typing, a.rooms.receipts, a.e2ee.updates, a.people.states] == [[], [], [], {}]
 
 
 async def test_a_denied_server_s_room_edus_are_dropped(two: tuple[Stack, Stack]) -> None:
@@ -45,7 +45,7 @@ async def test_a_denied_server_s_room_edus_are_dropped(two: tuple[Stack, Stack])
     a.rooms.denied.add(B)
     await receive(a, "m.typing", {"room_id": ROOM, "user_id": BOB, "typing": True})
     await receive(a, "m.receipt", receipt(BOB, ts=7))
-    assert not (a.rooms.typing or a.rooms.receipts)
+    assert [a.rooms.typing, a.rooms.receipts] == [[], []]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ async def test_a_denied_server_s_room_edus_are_dropped(two: tuple[Stack, Stack])
 async def test_malformed_and_unknown_edus_are_dropped(two: tuple[Stack, Stack], kind: Any, content: Any) -> None:
     a, _ = two
     await receive(a, kind, content)
-    assert not (a.rooms.typing or a.rooms.receipts or a.e2ee.updates or a.people.states)
+    assert [a.rooms.typing, a.rooms.receipts, a.e2ee.updates, a.people.states] == [[], [], [], {}]
 
 
 async def test_an_edu_that_trips_harms_no_neighbour(two: tuple[Stack, Stack]) -> None:

@@ -43,7 +43,7 @@ async def test_a_notary_that_does_not_know_is_a_peer_error(fetch: KeyFetch, net:
 async def test_a_notary_s_answer_needs_both_signatures(two: tuple[Stack, Stack], fetch: KeyFetch, net: Net) -> None:
     published = two[1].out.own_keys.published()
     key = signing_key(NOTARY)
-    keys = {key.key_id: ServerKey(key.verify_key, 0, None)}
+    keys: dict[str, ServerKey] = {key.key_id: ServerKey(key.verify_key, 0, None)}
     net.hosts["n.example:8448"] = lambda call: json_answer({"server_keys": [published]})
     with pytest.raises(PeerError):
         await fetch.by_notary(NOTARY, keys, B, {})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.server.federation.stacks import A, ALICE, B, BOB, Net, Stack, json_answer, signing_key
+from tests.unit.server.federation.stacks import ALICE, BOB, A, B, Net, Stack, json_answer, signing_key
 from watchword.protocol.ids import ServerName
 from watchword.protocol.room_versions import V1, V4, V11, RoomVersion
 from watchword.protocol.signatures import SigningKey, sign_event, sign_json

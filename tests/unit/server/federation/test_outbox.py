@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.server.federation.stacks import ALICE, B, ROOM
+from tests.unit.server.federation.stacks import ALICE, ROOM, B
 from watchword.protocol.ids import DeviceId, EventId
 from watchword.server.changes import (
     Change,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.server.federation.stacks import A, ALICE, B, BOB, ROOM, FakeE2ee, FakePeople, FakeRooms
+from tests.unit.server.federation.stacks import ALICE, BOB, ROOM, A, B, FakeE2ee, FakePeople, FakeRooms
 from watchword.protocol.ids import DeviceId, EventId
 from watchword.server.changes import (
     Change,

@@ -1,8 +1,10 @@
 """Transactions from one whole stack to another, with all that may go wrong on the way."""
 
+import asyncio
+
 import orjson
 
-from tests.unit.server.federation.stacks import A, ALICE, B, ROOM, Net, Stack, json_answer, running, settle
+from tests.unit.server.federation.stacks import ALICE, ROOM, A, B, Net, Stack, json_answer, running, settle
 from watchword.base.clock import ManualClock
 from watchword.protocol.ids import EventId
 from watchword.server.changes import ReceiptChanged, ToDeviceOutgoing, TypingChanged
@@ -111,6 +113,31 @@ async def test_letters_to_devices_are_deleted_only_when_acknowledged(
     assert a.e2ee.deleted_until == {B: 1}
 
 
+async def test_a_dead_destination_costs_one_alarm_however_much_is_said(
+    two: tuple[Stack, Stack], net: Net, clock: ManualClock
+) -> None:
+    a, _ = two
+    net.down.add("b.example:8448")
+    async with running(a):
+        for number in range(100):
+            await a.say(number)
+            a.inn.sender.wake(B)
+            await asyncio.sleep(0)
+        await settle(lambda: a.out.backoff.failures(B) >= 4, clock=clock)
+        assert len(a.inn.sender._alarms) <= 5
+        assert len(net.calls) <= 10
+
+
+async def test_an_answer_out_of_shape_is_an_acknowledgement_all_the_same(two: tuple[Stack, Stack], net: Net) -> None:
+    a, _ = two
+    for pdus in (5, {"$event0": 5, "$x": None, "$y": {"error": "no"}}):
+        net.hosts["b.example:8448"] = lambda call, answer=pdus: json_answer({"pdus": answer})  # type: ignore[misc]
+        async with running(a):
+            await a.say(0)
+            await settle(lambda: net.calls, lambda: not list(a.inn.sender.outboxes()))
+        net.calls.clear()
+
+
 async def test_stale_typing_is_not_sent_when_a_server_is_back(two: tuple[Stack, Stack], net: Net, clock: ManualClock) -> None:
     a, b = two
     net.down.add("b.example:8448")
@@ -124,8 +151,7 @@ async def test_stale_typing_is_not_sent_when_a_server_is_back(two: tuple[Stack, 
 
 
 async def test_one_poisoned_item_does_not_hold_up_the_others(two: tuple[Stack, Stack], net: Net, clock: ManualClock) -> None:
-    a, b = two
-    inner = net.hosts["b.example:8448"]
+    a, _ = two
 
     def grumpy(call: PeerCall) -> WholeAnswer:
         assert call.body is not None
@@ -137,7 +163,6 @@ async def test_one_poisoned_item_does_not_hold_up_the_others(two: tuple[Stack, S
         return json_answer({"pdus": {}})
 
     seen: list[str] = []
-    assert inner is not None
     net.hosts["b.example:8448"] = grumpy
     for number in range(3):
         await a.say(number)

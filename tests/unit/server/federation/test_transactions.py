@@ -2,7 +2,7 @@
 
 import orjson
 
-from tests.unit.server.federation.stacks import A, ALICE, ROOM
+from tests.unit.server.federation.stacks import ALICE, ROOM, A
 from watchword.protocol import canonical_json
 from watchword.protocol.ids import UserId
 from watchword.server.federation.transactions import Edu, EduBundle, transaction_body
