@@ -48,7 +48,7 @@ class Keys:
 
         Raises BadRequest if a one-time key exists with other content.
         """
-        if upload == KeysUpload(None, (), ()) or not (upload.device_keys or upload.one_time_keys or upload.fallback_keys):
+        if not (upload.device_keys or upload.one_time_keys or upload.fallback_keys):
             return (await self.reader.key_counts(user_id, device_id))[0]
         async with self.database.write() as tx:
             device = await tables.make_device(tx, user_id, device_id)

@@ -18,11 +18,10 @@ async def device_number(tx: ReadTx, user_id: UserId, device_id: DeviceId) -> int
 
 async def make_device(tx: Tx, user_id: UserId, device_id: DeviceId) -> int:
     """The number of a device, given now if need be."""
-    await tx.execute(
-        "INSERT INTO e2ee_devices (user_id, device_id) VALUES (?, ?) ON CONFLICT (user_id, device_id) DO NOTHING",
-        user_id,
-        device_id,
-    )
+    number = await device_number(tx, user_id, device_id)
+    if number is not None:
+        return number
+    await tx.execute("INSERT INTO e2ee_devices (user_id, device_id) VALUES (?, ?)", user_id, device_id)
     number = await device_number(tx, user_id, device_id)
     assert number is not None, device_id
     return number
