@@ -17,7 +17,7 @@ _HEAD = """\
 
 One TOML file holds the settings; `watchword serve --config watchword.toml` reads it. Only `server_name` must be set.
 
-- **Environment.** Each setting has a variable: `WATCHWORD_` and the name in capitals, with two underscores for a dot:
+- **Environment.** Each setting has a variable: `WATCHWORD_`, the table, two underscores and the name, in capitals:
   `WATCHWORD_FEDERATION__ENABLED=false`. Lists are JSON or separated by commas; `listeners` is JSON. The environment wins
   over the file.
 - **Flags.** `--set federation.enabled=false` wins over both.
@@ -78,7 +78,7 @@ def _section(table: str, settings: list[Setting]) -> Iterator[str]:
     yield "| setting | takes | default | meaning |\n|---|---|---|---|"
     for setting in settings:
         takes = described(setting.kind, setting.meta, setting.key)
-        name = setting.key.replace("[]", "")
+        name = setting.key.rpartition(".")[2]
         yield f"| `{name}` | {takes} | {_default(setting)} | {setting.meta.description} |"
     yield ""
 
@@ -88,11 +88,11 @@ def _rates(tables: list[str]) -> Iterator[str]:
         "Each kind of request draws from a bucket of its user (before there is one: its address; for servers: the server's\n"
         "name). `burst` requests may come at once, `per_second` in the long run; a table gives both.\n"
     )
-    yield "| setting | per_second | burst | for |\n|---|---|---|---|"
+    yield "| table | `per_second` | `burst` | for |\n|---|---|---|---|"
     for table in tables:
         name = table.rpartition(".")[2]
         default = getattr(RateLimits(), name)
-        yield f"| `{table}.per_second`, `{table}.burst` | {default.per_second:g} | {default.burst} | {_RATES[name]} |"
+        yield f"| `[{table}]` | {default.per_second:g} | {default.burst} | {_RATES[name]} |"
     yield ""
 
 

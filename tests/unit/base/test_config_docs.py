@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from watchword.base.config import Config
+from watchword.base.config import Config, RateLimits
 from watchword.base.config_docs import page
 from watchword.base.config_reading import settings_of
 
@@ -12,7 +12,14 @@ def test_the_page_in_the_repository_is_what_the_settings_say() -> None:
 
 
 def test_every_setting_is_on_the_page_and_has_a_meaning() -> None:
-    text = page()
+    sections = {section.partition("\n")[0]: section for section in page().split("\n## ")}
     for setting in settings_of(Config):
-        assert f"`{setting.key.replace('[]', '')}`" in text
+        table, _, name = setting.key.rpartition(".")
+        heading = {"": "The server", "listeners[]": "`[[listeners]]`"}.get(table, f"`[{table.split('.')[0]}]`")
+        assert f"`{name}`" in sections[heading], setting.key
         assert setting.meta.description, setting.key
+
+
+def test_every_rate_is_on_the_page() -> None:
+    for name in RateLimits.__struct_fields__:
+        assert name == "enabled" or f"`[rate_limits.{name}]`" in page()
