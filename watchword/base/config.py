@@ -195,7 +195,7 @@ class Federation(Struct, frozen=True):
 
 
 class Egress(Struct, frozen=True):
-    """Requests to machines that are not Matrix servers: pushers, previews, application services."""
+    """Requests to other machines of every kind."""
 
     nameservers: Annotated[
         tuple[str, ...],
@@ -214,24 +214,21 @@ class Egress(Struct, frozen=True):
 
 
 class Media(Struct, frozen=True):
-    """Uploads, downloads and previews."""
+    """Uploads and downloads."""
 
     folder: Annotated[str | None, _about("Where files are kept; unset is `media` in the data folder.", **_PATH)] = None
-    upload_bytes_max: Annotated[int, Meta(ge=1, description="The largest file that a user may upload.")] = 50 << 20
+    upload_bytes_max: Annotated[
+        int, Meta(ge=1, le=limits.media_body_bytes_max, description="The largest file that a user may upload.")
+    ] = 50 << 20
     remote_bytes_max: Annotated[int, Meta(ge=1, description="The largest file that is fetched from another server.")] = (
         100 << 20
     )
-    remote_kept_ms: Annotated[
-        int | None, Meta(ge=60_000, description="How long a file of another server is kept unread; unset is for ever.")
-    ] = None
-    previews: Annotated[bool, _about("Whether the server fetches previews of links for its users.")] = False
 
 
 class Rooms(Struct, frozen=True):
     """Rooms made here."""
 
     default_version: Annotated[str, Meta(min_length=1, max_length=32, description="The version of rooms made here.")] = "12"
-    members_may_publish: Annotated[bool, _about("Whether users may publish rooms in the directory.")] = True
 
 
 class Database(Struct, frozen=True):
@@ -335,7 +332,6 @@ class Config(Struct, frozen=True, kw_only=True):
     signing_key_file: Annotated[
         str | None, _about("The key that signs for this server; unset is `signing.key` in the data folder.", **_PATH)
     ] = None
-    appservice_files: Annotated[tuple[str, ...], _about("Registration files of application services (bridges).", **_PATH)] = ()
     listeners: tuple[Listener, ...] = (Listener(),)
     registration: Registration = Registration()
     rate_limits: RateLimits = RateLimits()
@@ -405,8 +401,6 @@ def _contradictions(config: Config) -> list[tuple[str, object, str]]:
     wrong.extend(_missing("registration.shared_secret_file", registration.shared_secret_file))
     for name in config.federation.extra_ca_files:
         wrong.extend(_missing("federation.extra_ca_files", name))
-    for name in config.appservice_files:
-        wrong.extend(_missing("appservice_files", name))
     return wrong
 
 

@@ -255,7 +255,7 @@ def described(kind: Any, meta: msgspec.Meta, key: str) -> str:
     if meta.gt is not None:
         words += f" above {meta.gt}"
     if meta.le is not None:
-        words += f" up to {meta.le}"
+        words += f" up to {in_units(key, int(meta.le)) or meta.le}"
     if meta.min_length is not None:
         words += ", not empty"
     return words

@@ -84,7 +84,6 @@ def test_listeners_are_a_list(tmp_path: Path) -> None:
         ('[registration]\nshared_secret = "hush"\nshared_secret_file = "{here}"', "not both"),
         ('[registration]\nshared_secret_file = "no"', "a file that exists"),
         ('[federation]\nextra_ca_files = ["no"]', "a file that exists"),
-        ('appservice_files = ["no"]', "a file that exists"),
         ('[federation.hosts]\n"b.example" = "nowhere"', "federation.hosts"),
         ('[federation]\nnotaries = ["not a name"]', "federation.notaries"),
         ('[egress]\nnameservers = ["dns.example"]', "egress.nameservers"),
