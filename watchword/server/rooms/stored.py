@@ -110,6 +110,10 @@ class EventStore:
         for event_id in event_ids:
             self._cache.pop(event_id, None)
 
+    def forget_version(self, room_nid: int) -> None:
+        """The version of a room of which no event is known was corrected."""
+        self._versions.pop(room_nid, None)
+
     def cached(self, event_id: EventId) -> StoredEvent | None:
         """An event that is at hand."""
         return self._cache.get(event_id, None)

@@ -1,0 +1,193 @@
+"""Takes one verified event into a room that this server is in: the last three checks, its place, and the append.
+
+The checks are the authorisation rules against the event's own auth events (reject), the state before it (reject) and the
+current state (soft-fail). A rejected or soft-failed event is kept, because later events may cite it; nobody is shown it.
+An event that cites just the room's end, and is authorised by its current state, costs one check and no resolution.
+
+Nothing here waits for another server: what must be had first is named in the answer, and `receiver` fetches it.
+
+Spec: server-server-api#checks-performed-on-receipt-of-a-pdu, server-server-api#soft-failure
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+from watchword.protocol import event_types
+from watchword.protocol.auth_event_selection import auth_state_keys, third_party_token
+from watchword.protocol.auth_rules import check
+from watchword.protocol.auth_state import CREATE_KEY, AuthState
+from watchword.protocol.events import Pdu, StateKey, StateMap
+from watchword.protocol.ids import EventId, RoomId
+from watchword.server.rooms import graph_tables, tables
+from watchword.server.rooms.append import Fork, NewPdu
+from watchword.server.rooms.forks import Forks, UnresolvableState, unmoved
+from watchword.server.rooms.incoming import Verified
+from watchword.server.rooms.own_auth import OwnAuth, needed_for
+from watchword.server.rooms.room import Room
+from watchword.server.rooms.stored import StoredEvent
+from watchword.server.rooms.writer import RoomWriter
+from watchword.storage import Tx
+
+logger = logging.getLogger(__name__)
+
+NOT_HERE = "This server is not in the room."
+
+
+async def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of an event.
+
+    reason: why it was refused, rejected or soft-failed; None if it is in the timeline, or was already.
+    missing_auth, missing_prev: it was not stored, because these must be had first.
+    is_soft_failed: kept, but not shown. before: the state before it, if that was asked for.
+    durable: what to await before acknowledging.
+    """
+
+    reason: str | None = None
+    missing_auth: Collection[EventId] = ()
+    missing_prev: Collection[EventId] = ()
+    is_soft_failed: bool = False
+    before: StateMap | None = None
+    durable: Callable[[], Awaitable[None]] = _nothing
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether other events must be had first."""
+        return bool(self.missing_auth or self.missing_prev)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to take an event.
+
+    told: the state before it, as another server says; the events that it cites and that are not here become a gap.
+    is_sent_out: whether we tell other servers of it; None: if its sender is ours. wants_before: give `Taken.before`.
+    """
+
+    told: StateMap | None = None
+    is_sent_out: bool | None = None
+    wants_before: bool = False
+
+
+AS_USUAL = Terms()
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Takes events in."""
+
+    writer: RoomWriter
+    forks: Forks
+
+    async def take(self, room_id: RoomId, event: Verified, terms: Terms = AS_USUAL) -> Taken:
+        """Judge an event and append it, under the room's lock. Raises nothing for what is in the event."""
+        async with self.writer.registry.locked(room_id) as room:
+            if room is None or not room.is_alive:
+                return Taken(NOT_HERE)
+            async with self.writer.appending(room) as (tx, durable):
+                try:
+                    taken = await self._take(tx, room, event, terms)
+                except UnresolvableState as error:
+                    logger.warning("An event could not be placed.", extra={"room_id": room_id, "cause": str(error)})
+                    taken = Taken("The state before the event cannot be worked out.")
+        return replace(taken, durable=durable)
+
+    async def _take(self, tx: Tx, room: Room, event: Verified, terms: Terms) -> Taken:
+        pdu = event.pdu
+        known = (await tables.known_events(tx, (pdu.event_id,))).get(pdu.event_id)
+        if known is not None and not known[1] & tables.OUTLIER:
+            return Taken("The event was rejected." if known[1] & tables.REJECTED else None)
+        if pdu.type == event_types.CREATE:
+            return Taken("A room is created once.")
+        cited = await self.writer.events.many(tx, needed_for(pdu, room.version))
+        lacking = [event_id for event_id in needed_for(pdu, room.version) if event_id not in cited]
+        if lacking:
+            return Taken(missing_auth=lacking)
+        before: StateMap = room.state
+        missing: Collection[EventId] = ()
+        if room.extremities.keys() != set(pdu.prev_events):
+            found = await self._before(tx, room, pdu, terms)
+            if isinstance(found, Taken):
+                return found
+            before, missing = found
+        flags, reason, fork = await self._judged(tx, room, pdu, before, cited)
+        is_known = known is not None
+        new = NewPdu(pdu, event.json, flags, fork, missing, is_known=is_known, is_sent_out=terms.is_sent_out)
+        copy = dict(before) if terms.wants_before else None
+        await self.writer.appender.append(tx, room, new)
+        if fork is not None:
+            await tables.delete_missing(tx, room.room_nid, (pdu.event_id,))
+        return Taken(reason, is_soft_failed=bool(flags & tables.SOFT_FAILED), before=copy)
+
+    async def _before(self, tx: Tx, room: Room, pdu: Pdu, terms: Terms) -> Taken | tuple[StateMap, Collection[EventId]]:
+        """The state before an event that does not cite just the room's end, and what it cites that is not here."""
+        cited = await self.writer.events.many(tx, pdu.prev_events)
+        if any(event.pdu.room_id != room.room_id for event in cited.values()):
+            return Taken("The event comes after one of another room.")
+        missing = [each for each in pdu.prev_events if each not in cited or cited[each].flags & tables.OUTLIER]
+        if missing and terms.told is None:
+            return Taken(missing_prev=missing)
+        states: list[StateMap] = [] if terms.told is None or not missing else [terms.told]
+        for event_id in pdu.prev_events:
+            if event_id not in missing:
+                state = await self.forks.state_after(tx, room, event_id)
+                assert state is not None, event_id
+                states.append(state)
+        return await self.forks.resolve(tx, room, states), missing
+
+    async def _judged(
+        self, tx: Tx, room: Room, pdu: Pdu, before: StateMap, cited: Mapping[EventId, StoredEvent]
+    ) -> tuple[int, str | None, Fork | None]:
+        """Flags, why not, and the fork."""
+        if before is not room.state or not _is_authorised_by(room, pdu, cited):
+            reason = _judged_by_own(room, pdu, cited)
+            if reason is not None:
+                return tables.REJECTED | tables.UNAUTHORISED, reason, unmoved(room, before)
+        reason = await self.reason_against(tx, room, pdu, before)
+        if reason is not None:
+            return tables.REJECTED, reason, unmoved(room, before)
+        if room.extremities.keys() == set(pdu.prev_events):
+            return 0, None, None
+        if before is not room.state:
+            reason = await self.reason_against(tx, room, pdu, room.state)
+            if reason is not None:
+                return tables.SOFT_FAILED, reason, unmoved(room, before)
+        is_cited = bool(await graph_tables.are_missing(tx, room.room_nid, (pdu.event_id,)))
+        fork = await self.forks.fork(tx, room, pdu, before, is_cited=is_cited)
+        if fork is None:
+            return tables.SOFT_FAILED, "The room has too many open ends.", unmoved(room, before)
+        return 0, None, fork
+
+    async def reason_against(self, tx: Tx, room: Room, pdu: Pdu, state: StateMap) -> str | None:
+        """Why a room state does not allow the event, or None."""
+        token = third_party_token(pdu.content) if pdu.type == event_types.MEMBER else None
+        if state is room.state and token is None:
+            return check(pdu, room.auth_state())
+        keys: list[StateKey] = auth_state_keys(pdu.type, pdu.state_key, pdu.sender, pdu.content, room.version)
+        wanted = [state[key] for key in (*keys, CREATE_KEY) if key in state]
+        found = await self.writer.events.many(tx, wanted)
+        pdus = {address: each.pdu for each in found.values() if (address := each.pdu.state_address) is not None}
+        return check(pdu, AuthState.of(pdus, room.version))
+
+
+def _is_authorised_by(room: Room, pdu: Pdu, cited: Mapping[EventId, StoredEvent]) -> bool:
+    """Whether the event cites just what the current state authorises it by: then one check is all."""
+    keys = auth_state_keys(pdu.type, pdu.state_key, pdu.sender, pdu.content, room.version)
+    expected = [room.state[key] for key in keys if key in room.state]
+    if len(expected) != len(pdu.auth_events) or set(expected) != set(pdu.auth_events):
+        return False
+    return not any(event.flags & tables.REJECTED for event in cited.values())
+
+
+def _judged_by_own(room: Room, pdu: Pdu, cited: Mapping[EventId, StoredEvent]) -> str | None:
+    auth = OwnAuth(room.version)
+    for event_id, event in cited.items():
+        auth.pdus[event_id] = event.pdu
+        if event.flags & tables.REJECTED:
+            auth.rejected.add(event_id)
+    return auth.judge(pdu)
