@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from watchword.base import limits
 from watchword.protocol import event_types
+from watchword.protocol.ids import UserId
 from watchword.server.changes import (
     AccountDeactivated,
     Change,
@@ -15,7 +16,6 @@ from watchword.server.changes import (
     DeviceDeleted,
     DeviceListChanged,
     EventAppended,
-    OutOfBandMembership,
     StateChanged,
 )
 from watchword.server.e2ee import device_list_tables, tables, to_device_tables
@@ -73,8 +73,9 @@ class E2eeFollower:
     async def _act(self, batch: Sequence[Logged[Change]]) -> None:
         last = batch[-1].position
         concerning = [logged for logged in batch if _concerns_us(logged.change)]
-        if any(_may_end_sharing(logged.change) for logged in concerning):
-            await self._lists.forget_unshared()
+        ending = [logged.change for logged in concerning if _may_end_sharing(logged.change)]
+        if ending:
+            await self._lists.forget_unshared(_who_left(ending))
         if concerning or last - self._saved >= _CURSOR_LAG_MAX:
             async with self._database.write() as tx:
                 for logged in concerning:
@@ -116,4 +117,14 @@ def _concerns_us(change: Change) -> bool:
 def _may_end_sharing(change: Change) -> bool:
     if isinstance(change, EventAppended):
         return change.type == event_types.MEMBER and change.membership in ("leave", "ban")
-    return isinstance(change, StateChanged | OutOfBandMembership)
+    return isinstance(change, StateChanged)
+
+
+def _who_left(ending: Sequence[Change]) -> frozenset[UserId] | None:
+    """Who left rooms by these changes; None if they do not say."""
+    left = set()
+    for change in ending:
+        if not isinstance(change, EventAppended):
+            return None
+        left.add(UserId(change.state_key or ""))
+    return frozenset(left)

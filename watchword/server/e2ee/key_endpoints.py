@@ -14,7 +14,7 @@ from watchword.server.e2ee.commands import Refused
 from watchword.server.e2ee.service import E2eeService
 from watchword.storage.log import Position
 
-_TOKEN = re.compile(r"[a-z]?([0-9]{1,18})(?:[_~].*)?")
+_TOKEN = re.compile(r"s?([0-9]{1,18})")
 
 
 async def upload_keys(request: Request, requester: Requester, service: E2eeService) -> Reply:

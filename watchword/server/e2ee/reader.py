@@ -165,6 +165,8 @@ class E2eeReader:
             keys = await self._keys(tx, user_id, viewer=None)
         devices: list[dict[str, Any]] = []
         for device_id, content in keys.items():
+            if device_id not in names:
+                continue
             device: dict[str, Any] = {"device_id": device_id, "keys": content}
             if names.get(device_id) is not None:
                 device["device_display_name"] = names[device_id]
@@ -192,8 +194,9 @@ class E2eeReader:
             cross_signing = await self._cross_signing(tx, user_id, viewer)
         shown = {}
         for device_id, content in keys.items():
-            if not wanted or device_id in wanted:
-                name = names.get(device_id)
+            # A device that was just deleted keeps its rows until the follower has seen it.
+            if device_id in names and (not wanted or device_id in wanted):
+                name = names[device_id]
                 shown[device_id] = content if name is None else {**content, "unsigned": {"device_display_name": name}}
         if shown or await self._devices.local_user_exists(user_id):
             answer.device_keys[user_id] = {str(device_id): content for device_id, content in shown.items()}

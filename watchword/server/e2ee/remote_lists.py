@@ -8,7 +8,7 @@ fetched the list again. When the last shared room is left the list is dropped, f
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from watchword.base import limits
@@ -62,10 +62,15 @@ class RemoteLists:
                 await device_list_tables.track(tx, user_id, domain_of(user_id))
         self._wake.set()
 
-    async def forget_unshared(self) -> int:
-        """Drop the lists of users who share no room with anybody here; return how many."""
+    async def forget_unshared(self, left: Collection[UserId] | None) -> int:
+        """Drop the lists of users who share no room with anybody here; return how many.
+
+        left: who left a room; None if that is not known. A local user who leaves may have been anybody's last link.
+        """
         async with self._database.read() as view:
             tracked = await device_list_tables.tracked_users(view)
+        if left is not None and not any(domain_of(user_id) == self._server_name for user_id in left):
+            tracked = [user_id for user_id in tracked if user_id in left]
         gone = [user_id for user_id in tracked if not await self._is_shared(user_id)]
         if gone:
             async with self._database.write() as tx:

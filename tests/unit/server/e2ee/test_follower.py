@@ -1,12 +1,14 @@
 import asyncio
 
+import pytest
+
 from tests.unit.server.e2ee.world import (
     ALICE,
     BOB,
     CAROL,
+    DAVE,
     LAPTOP,
     PHONE,
-    THERE,
     World,
     cross_signing_key,
     device_keys,
@@ -22,6 +24,7 @@ from watchword.server.changes import (
     DeviceListChanged,
     EventAppended,
     PushersChanged,
+    StateChanged,
 )
 from watchword.storage.log import Position
 
@@ -58,23 +61,30 @@ async def test_a_deactivated_account_keeps_no_cross_signing_keys_and_no_backup(w
     assert await world.service.backup.create(ALICE, "a", {}) == "1"
 
 
-async def test_the_list_of_a_user_who_shares_no_room_any_more_is_dropped(world: World) -> None:
-    world.neighbours.share(ALICE, CAROL)
-    world.neighbours.device_lists[CAROL] = {"user_id": CAROL, "stream_id": 1, "devices": []}
-    await world.ask("POST", "keys/query", {"device_keys": {CAROL: []}})
-    await world.settle()
-    await world.service.lists.fetch_due()
-    await append(world, leave(CAROL))
-    await world.follower.catch_up()
+async def is_cached(world: World) -> bool:
+    """Whether a query about Carol is answered without asking her server. Asking tracks her again."""
     questions = len(world.neighbours.questions)
     await world.ask("POST", "keys/query", {"device_keys": {CAROL: []}})
-    assert len(world.neighbours.questions) == questions
-    world.neighbours.part(CAROL)
-    await append(world, leave(CAROL))
+    return len(world.neighbours.questions) == questions
+
+
+@pytest.mark.parametrize(
+    ("change", "is_dropped"),
+    [(leave(CAROL), True), (leave(ALICE), True), (StateChanged(RoomId("!r"), []), True), (leave(DAVE), False)],
+)
+async def test_a_list_is_dropped_when_its_user_shares_no_room_any_more(world: World, change: Change, is_dropped: bool) -> None:
+    world.neighbours.share(ALICE, CAROL)
+    world.neighbours.device_lists[CAROL] = {"user_id": CAROL, "stream_id": 1, "devices": []}
+    await is_cached(world)
+    await world.settle()
+    await world.service.lists.fetch_due()
+    await append(world, change)
     await world.follower.catch_up()
-    await world.ask("POST", "keys/query", {"device_keys": {CAROL: []}})
-    assert world.neighbours.questions[questions:] == [("query", {CAROL: []})]
-    assert THERE not in world.neighbours.down
+    assert await is_cached(world)
+    world.neighbours.part(CAROL)
+    await append(world, change)
+    await world.follower.catch_up()
+    assert await is_cached(world) is not is_dropped
 
 
 async def test_a_follower_that_starts_again_goes_on_where_it_was(world: World) -> None:

@@ -112,3 +112,10 @@ async def test_the_list_for_other_servers_has_devices_with_keys_and_public_cross
     assert await world.reader.signing_key_edu(ALICE) == {"user_id": ALICE, **keys}
     assert await world.reader.is_cross_signing_key(ALICE, public(7))
     assert not await world.reader.is_cross_signing_key(ALICE, PHONE)
+
+
+async def test_a_device_that_was_deleted_is_hidden_at_once(world: World) -> None:
+    await world.ask("POST", "keys/upload", {"device_keys": device_keys()})
+    del world.neighbours.names[ALICE][PHONE]
+    assert (await world.ask("POST", "keys/query", {"device_keys": {ALICE: []}}))["device_keys"] == {ALICE: {}}
+    assert (await world.reader.user_devices(ALICE))["devices"] == []
