@@ -14,9 +14,10 @@ Deliberately absent: more than one process writing.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import cast
 
 import apsw
@@ -39,12 +40,12 @@ class SqliteDatabase:
         self._mmap_bytes = mmap_bytes
         self._writer = self._open()
         self._readers: list[apsw.Connection] = []
-        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+        self._disk = _Disk(self._writer)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._pen_taken = False
         self._in_batch = False
         self._batch: list[SqliteTx] = []
-        self._committing: asyncio.Task[None] | None = None
+        self._closing: asyncio.Future[None] | None = None
         self._closed = False
 
     def _open(self) -> apsw.Connection:
@@ -139,6 +140,8 @@ class SqliteDatabase:
             self._pen_taken = False
             if self._in_batch:
                 self._linger(_LINGER_TURNS)
+            elif self._closing is not None and not self._closing.done():
+                self._closing.set_result(None)
 
     def _linger(self, turns: int) -> None:
         """Commit after a few turns of the loop, unless somebody takes the pen meanwhile.
@@ -154,7 +157,7 @@ class SqliteDatabase:
             asyncio.get_running_loop().call_soon(self._linger, turns - 1)
 
     def _start_commit(self) -> None:
-        self._committing = asyncio.get_running_loop().create_task(self._commit())
+        self._disk.commit(asyncio.get_running_loop(), self._committed)
 
     def _give_to_next(self) -> bool:
         while self._waiting:
@@ -164,21 +167,17 @@ class SqliteDatabase:
                 return True
         return False
 
-    async def _commit(self) -> None:
+    def _committed(self, failure: Exception | None) -> None:
         batch, self._batch = self._batch, []
-        failure: Exception | None = None
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._disk, self._writer.execute, "COMMIT")
-        except apsw.Error as error:
-            failure = error
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
+        if failure is not None and self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
         self._in_batch = False
         for tx in batch:
             tx.finish(failure)
-        self._committing = None
         if not self._give_to_next():
             self._pen_taken = False
+        if self._closing is not None and not self._closing.done():
+            self._closing.set_result(None)
 
     async def close(self) -> None:
         if self._closed:
@@ -188,19 +187,48 @@ class SqliteDatabase:
             if not turn.done():
                 turn.set_exception(StorageError("the database is closed"))
         self._waiting.clear()
-        while self._committing is not None or self._in_batch:
-            if self._committing is None and not self._pen_taken:
+        while self._in_batch or self._pen_taken:
+            if not self._pen_taken:
                 self._pen_taken = True
                 self._start_commit()
-            if self._committing is not None:
-                await asyncio.shield(self._committing)
-            else:
-                await asyncio.sleep(0)  # noqa: TID251 (another transaction holds the pen and will pass it)
-        self._disk.shutdown(wait=True)
+            # Either the commit under way tells us, or the commit after the transaction that holds the pen now.
+            self._closing = asyncio.get_running_loop().create_future()
+            await self._closing
+        self._disk.stop()
         for connection in self._readers:
             connection.close()
         self._readers.clear()
         self._writer.close()
+
+
+class _Disk:
+    """The thread that waits for the disk. One hand-over there, one back: an executor's futures cost more than the rest."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._orders: SimpleQueue[tuple[asyncio.AbstractEventLoop, Callable[[Exception | None], None]] | None] = SimpleQueue()
+        self._thread = Thread(target=self._work, name="commit", daemon=True)
+        self._thread.start()
+
+    def commit(self, loop: asyncio.AbstractEventLoop, done: Callable[[Exception | None], None]) -> None:
+        """Commit what the connection has begun, then call done on the loop with the failure, if any."""
+        self._orders.put((loop, done))
+
+    def stop(self) -> None:
+        """End the thread; nothing may be under way."""
+        self._orders.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (order := self._orders.get()) is not None:
+            loop, done = order
+            failure: Exception | None = None
+            try:
+                self._connection.execute("COMMIT")
+            except apsw.Error as error:
+                failure = error
+            with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+                loop.call_soon_threadsafe(done, failure)
 
 
 class SqliteReadTx:

@@ -111,7 +111,9 @@ class Appender:
         else:
             room.extremities = dict(fork.extremities)
             room.forks = dict(fork.forks)
-        await tables.save_extremities(tx, room.room_nid, room.extremities)
+        if fork is not None or not room.follows_newest:
+            room.follows_newest = fork is None
+            await tables.save_extremities(tx, room.room_nid, None if fork is None else room.extremities)
         room.last_position = position
         if event.missing:
             await tables.insert_missing(tx, room.room_nid, event.missing, tables.ordering_of(position))

@@ -97,7 +97,12 @@ class RoomRegistry:
     async def _load(self, tx: ReadTx, row: tables.RoomRow) -> Room:
         room = Room(row.room_id, row.room_nid, ROOM_VERSIONS[row.version], Members(self._server_name))
         room.is_public = row.is_public
-        room.extremities = dict(row.extremities)
+        room.follows_newest = row.extremities is None
+        if row.extremities is None:
+            newest = await tables.timeline_backward(tx, row.room_nid, 0, tables.FOREVER, 1)
+            room.extremities = {event.event_id: event.depth for event in newest}
+        else:
+            room.extremities = dict(row.extremities)
         room.state = await tables.state_at(tx, row.room_nid, tables.FOREVER - 1)
         for user_id, membership in await member_tables.members(tx, row.room_nid):
             room.members.set(user_id, membership)

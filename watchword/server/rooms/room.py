@@ -73,6 +73,7 @@ class Room:
 
     state: the resolved current state. pdus: the events of the state that decisions read (KEY_TYPES always).
     extremities: event_id → depth. forks: the state after each extremity while there are several.
+    follows_newest: the database knows that the extremity is the newest event.
     last_position: of the newest live event. last_state_position: where the line last changed.
     recent: every shown event above the ordering recent_floor, oldest first.
     visibility, joined_since: what views read, worked out on demand (joined_since: start of the present stretch).
@@ -85,6 +86,7 @@ class Room:
     state: dict[StateKey, EventId] = field(default_factory=dict)
     extremities: dict[EventId, int] = field(default_factory=dict)
     pdus: dict[EventId, Pdu] = field(default_factory=dict)
+    follows_newest: bool = False
     forks: dict[EventId, Mapping[StateKey, EventId]] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     receiving: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -18,6 +18,7 @@ OUTLIER = 4
 UNAUTHORISED = 8
 """Beside REJECTED: its own auth events do not allow it, so that it may not even win in a resolution of state."""
 _IN_MAX = 500
+_NEWEST = "newest"
 
 
 def ordering_of(position: int) -> int:
@@ -32,13 +33,13 @@ def position_of(ordering: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RoomRow:
-    """A room as stored. extremities: event_id → depth."""
+    """A room as stored. extremities: event_id → depth; None if it is the newest event of the timeline, alone."""
 
     room_nid: int
     room_id: RoomId
     version: str
     is_public: bool
-    extremities: Mapping[EventId, int]
+    extremities: Mapping[EventId, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,9 @@ async def room(tx: ReadTx, room_id: RoomId) -> RoomRow | None:
     row = await tx.fetch_one("SELECT room_nid, room_id, version, is_public, extremities FROM rooms WHERE room_id = ?", room_id)
     if row is None:
         return None
-    extremities = {EventId(event_id): int(depth) for event_id, depth in json.loads(row[4])}
+    extremities = None
+    if row[4] != _NEWEST:
+        extremities = {EventId(event_id): int(depth) for event_id, depth in json.loads(row[4])}
     return RoomRow(int(row[0]), RoomId(row[1]), str(row[2]), bool(row[3]), extremities)
 
 
@@ -130,8 +133,9 @@ async def room_version(tx: ReadTx, room_nid: int) -> str:
     return str(row[0])
 
 
-async def save_extremities(tx: Tx, room_nid: int, extremities: Mapping[EventId, int]) -> None:
-    encoded = json.dumps(list(extremities.items()), separators=(",", ":"))
+async def save_extremities(tx: Tx, room_nid: int, extremities: Mapping[EventId, int] | None) -> None:
+    """None: the newest event of the timeline, alone, whichever that is from now on."""
+    encoded = _NEWEST if extremities is None else json.dumps(list(extremities.items()), separators=(",", ":"))
     await tx.execute("UPDATE rooms SET extremities = ? WHERE room_nid = ?", encoded, room_nid)
 
 

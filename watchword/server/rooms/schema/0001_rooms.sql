@@ -4,7 +4,8 @@ CREATE TABLE rooms (
     room_id TEXT NOT NULL UNIQUE,
     version TEXT NOT NULL,
     is_public INTEGER NOT NULL DEFAULT 0,
-    -- JSON: [[event_id, depth], …]; what the next event will cite. Empty: not in the room.
+    -- JSON: [[event_id, depth], …]; what the next event will cite. 'newest': just the newest event of the timeline,
+    -- which spares a write for each event that simply follows. Empty: not in the room.
     extremities TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 
@@ -86,8 +87,6 @@ CREATE TABLE sent_transactions (
     ts INTEGER NOT NULL,
     PRIMARY KEY (user_nid, device_id, endpoint, txn_id)
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX sent_transactions_by_ts ON sent_transactions (ts);
 
 CREATE TABLE receipts (
     room_nid INTEGER NOT NULL,
