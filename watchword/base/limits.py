@@ -76,8 +76,8 @@ key_fetches_active_max = 32
 key_query_servers_max = 100
 transactions_remembered_max = 2_000
 transactions_waiting_max = 8
+destinations_owed_max = 100_000
 destination_pending_max = 10_000
-destination_failing_pending_max = 150
 peer_small_answer_bytes_max = 2_097_152
 peer_events_answer_bytes_max = 20_971_520
 
@@ -189,3 +189,10 @@ backfill_servers_max = 3
 backfill_pause_ms = 30_000
 missing_events_noted_max = 20
 server_acls_compiled_max = 2_000
+
+# Push: events looked at of one room, and remembered one by one; memory
+unread_events_max = 1_000
+unread_marks_max = 64
+unread_users_max = 20_000
+push_events_cached_max = 20_000
+push_rules_cached_max = 20_000

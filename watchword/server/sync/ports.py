@@ -1,27 +1,30 @@
 """What sync needs others to fit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from watchword.protocol.ids import RoomId, UserId
 from watchword.server.rooms.room import Room
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """How many events notify, and how many of them loudly. threads: root → (notifications, highlights)."""
+class Unread(Protocol):
+    """How many events of the main timeline notify, and how many of them loudly. threads: root → the same two of a thread."""
 
-    notifications: int = 0
-    highlights: int = 0
-    threads: Mapping[str, tuple[int, int]] | None = None
+    @property
+    def notifications(self) -> int: ...
+
+    @property
+    def highlights(self) -> int: ...
+
+    @property
+    def threads(self) -> Mapping[str, tuple[int, int]]: ...
 
 
 class UnreadCounts(Protocol):
     """Fitted by `push`."""
 
     async def unread(self, user_id: UserId, room: Room) -> Unread:
-        """Counts since the user's receipt. With threads, the first two count the main timeline alone."""
+        """Counts since the user's receipts."""
         ...
 
 

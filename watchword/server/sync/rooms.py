@@ -288,7 +288,7 @@ class RoomSections:
     async def _encoded_unread(self, span: RoomSpan) -> bytes:
         unread = await self._unread.unread(span.reader.user_id, span.room)
         notifications, highlights = unread.notifications, unread.highlights
-        threads = unread.threads or {}
+        threads = unread.threads
         if not span.sync_filter.timeline.unread_thread_notifications:
             notifications += sum(count for count, _ in threads.values())
             highlights += sum(count for _, count in threads.values())

@@ -1,0 +1,5 @@
+"""Every door of push."""
+
+from watchword.server.push import endpoints_rules
+
+ENDPOINTS = endpoints_rules.ENDPOINTS

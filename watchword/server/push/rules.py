@@ -1,0 +1,108 @@
+"""Users' push rules: kept as account data `m.push_rules`, changed one at a time, compiled once for those who read.
+
+Nothing is stored for users who changed nothing, and they share one compiled set.
+
+Spec: client-server-api#push-rules-api
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cachebox
+import orjson
+
+from watchword.base import limits
+from watchword.protocol.ids import UserId
+from watchword.protocol.push_rules import CompiledRules, RuleSet
+from watchword.server.accounts.reader import AccountReader
+from watchword.server.accounts.user_data import UserData
+from watchword.server.changes import AccountDataChanged, AccountDeactivated, Change
+from watchword.storage import Database, Log, Logged
+
+PUSH_RULES = "m.push_rules"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyRules:
+    """A user's rules for evaluation. by_name: whether they ask for the user's display name in the room."""
+
+    compiled: CompiledRules
+    by_name: bool = False
+
+
+_UNTOUCHED = ReadyRules(CompiledRules.of(RuleSet.default("")))
+"""Of everybody who changed nothing: what is compiled of predefined rules does not depend on whose they are."""
+
+
+@dataclass
+class PushRules:
+    """Reads and changes push rules. Listens to the log from `listen` on."""
+
+    database: Database
+    accounts: AccountReader
+    user_data: UserData
+    _ready: "cachebox.LRUCache[UserId, ReadyRules | None]" = field(
+        default_factory=lambda: cachebox.LRUCache(limits.push_rules_cached_max)
+    )
+    _generation: int = 0
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def listen(self, log: Log[Change]) -> None:
+        """Drop what is kept in memory when it changes."""
+        log.listen(self._heard)
+
+    def _heard(self, logged: Logged[Change]) -> None:
+        match logged.change:
+            case AccountDataChanged(user_id=user_id, room_id=None, type=data_type) if data_type == PUSH_RULES:
+                self._forget(user_id)
+            case AccountDeactivated(user_id=user_id):
+                self._forget(user_id)
+            case _:
+                pass
+
+    def _forget(self, user_id: UserId) -> None:
+        self._generation += 1
+        self._ready.pop(user_id, None)
+
+    async def ready(self, user_id: UserId) -> ReadyRules:
+        """A user's rules for evaluation, from memory if they were asked for before."""
+        known = self._ready.get(user_id, None)
+        if known is None:
+            generation = self._generation
+            stored = await self._stored(user_id)
+            known = _UNTOUCHED if stored is None else _compiled(RuleSet.from_json(stored, user_id))
+            if generation == self._generation:
+                self._ready[user_id] = known
+        return known
+
+    async def rule_set(self, user_id: UserId) -> RuleSet:
+        """A user's rules as he sees them."""
+        return RuleSet.from_json(await self._stored(user_id) or {}, user_id)
+
+    async def content(self, user_id: UserId) -> bytes:
+        """The content of the user's m.push_rules as JSON, also if he changed nothing."""
+        return orjson.dumps((await self.rule_set(user_id)).to_account_data())
+
+    async def change(self, user_id: UserId, edit: Callable[[RuleSet], RuleSet]) -> None:
+        """Change a user's rules and tell his devices. Raises what edit raises, and TooLarge."""
+        async with self._turn:
+            old = await self.rule_set(user_id)
+            new = edit(old)
+            if new == old:
+                return
+            async with self.database.write() as tx:
+                await self.user_data.put_account_data(tx, user_id, None, PUSH_RULES, new.to_account_data())
+
+    async def _stored(self, user_id: UserId) -> Mapping[str, Any] | None:
+        content = await self.accounts.account_data(user_id, None, PUSH_RULES)
+        if content is None:
+            return None
+        stored = orjson.loads(content).get("global")
+        return stored if isinstance(stored, dict) else {}
+
+
+def _compiled(rules: RuleSet) -> ReadyRules:
+    kinds = {condition.get("kind") for rule in (*rules.override, *rules.underride) for condition in rule.conditions}
+    return ReadyRules(CompiledRules.of(rules), "contains_display_name" in kinds)
