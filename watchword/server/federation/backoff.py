@@ -44,7 +44,7 @@ class Backoff:
     async def start(self) -> None:
         """Read who did not answer before the last stop."""
         async with self._database.read() as tx:
-            rows = await tables.destinations(tx, limits.servers_resolved_max)
+            rows = await tables.destinations(tx, limits.destinations_owed_max)
         self._failing = {row.server_name: row for row in rows if row.failures}
 
     def failures(self, server_name: ServerName) -> int:
@@ -91,7 +91,7 @@ class Backoff:
             failing_since_ts=row.failing_since_ts or now,
             retry_after_ts=now + wait,
         )
-        if name not in self._failing and len(self._failing) >= limits.servers_resolved_max:
+        if name not in self._failing and len(self._failing) >= limits.destinations_owed_max:
             del self._failing[next(iter(self._failing))]
         self._failing[name] = row
         await self._save(row)

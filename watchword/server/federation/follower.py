@@ -11,7 +11,7 @@ The log is kept for the slowest destination, but not for one that has been faili
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from watchword.base import limits
 from watchword.base.clock import Clock
@@ -28,7 +28,7 @@ from watchword.storage import Database, Log, Logged, Position
 logger = logging.getLogger(__name__)
 
 FOLLOWER = "federation"
-_CHUNK = 500
+_CHUNK = 200
 _SAVE_EVERY_MS = 1_000
 
 
@@ -63,7 +63,7 @@ class FederationFollower:
         """Find out who was owed what before the last stop."""
         async with self._database.read() as tx:
             self._followed = self._saved = await tables.progress(tx, FOLLOWER)
-            rows = await tables.destinations(tx, limits.servers_resolved_max)
+            rows = await tables.destinations(tx, limits.destinations_owed_max)
         for row in rows:
             if row.behind_after is not None:
                 self._saved_behind[row.server_name] = row.behind_after
@@ -76,19 +76,21 @@ class FederationFollower:
             while True:
                 await self._log.wait(self._followed)
                 for logged in await self._log.read(self._followed, _CHUNK):
-                    await self._route(logged)
+                    servers = await self._destinations(logged)
+                    if servers:
+                        self._sender.offer(servers, item_of(logged.position, logged.change))
+                    self._followed = logged.position
                 self._changed.set()
+                # Far behind, there is always a next chunk: let others have their turn.
+                await self._clock.sleep(0)
 
-    async def _route(self, logged: Logged[Change]) -> None:
+    async def _destinations(self, logged: Logged[Change]) -> Collection[ServerName]:
         try:
-            servers = await self._routes.destinations(logged.change)
+            return await self._routes.destinations(logged.change)
         except Exception:
             # One change that cannot be routed must not stop all those after it.
             logger.exception("A change was not routed.", extra={"position": logged.position})
-            servers = ()
-        if servers:
-            self._sender.offer(servers, item_of(logged.position, logged.change))
-        self._followed = logged.position
+            return ()
 
     # Reading again
 
@@ -107,7 +109,7 @@ class FederationFollower:
                 after = logged.position
                 if isinstance(logged.change, TypingChanged | PresenceChanged):
                     continue
-                if outbox.server_name in await self._routes.destinations(logged.change):
+                if outbox.server_name in await self._destinations(logged):
                     found.add(item_of(logged.position, logged.change))
                     if len(found) >= outbox.pending_max:
                         outbox.refill(found.items(), after)
@@ -116,6 +118,7 @@ class FederationFollower:
             if not chunk and goal == self._followed:
                 outbox.refill(found.items(), None)
                 return
+            await self._clock.sleep(0)
 
     # Cursors
 

@@ -150,6 +150,8 @@ class FakeRooms:
     denied: set[ServerName] = field(default_factory=set)
 
     async def servers_in_room(self, room_id: RoomId) -> Collection[ServerName]:
+        if "broken" in room_id:
+            raise RuntimeError("planted")
         return self.servers.get(room_id, [])
 
     async def servers_at_event(self, room_id: RoomId, event_id: EventId) -> Collection[ServerName]:
@@ -261,6 +263,8 @@ class FakeE2ee:
         return {"user_id": user_id}
 
     async def outgoing_to_device(self, server_name: ServerName, message_id: str) -> Mapping[str, Any] | None:
+        if self.fails:
+            raise RuntimeError("planted")
         return self.letters.get(message_id)
 
     async def delete_outgoing_to_device(self, server_name: ServerName, until: Position) -> None:

@@ -6,9 +6,11 @@ import orjson
 
 from tests.unit.server.federation.stacks import ALICE, ROOM, A, B, Net, Stack, json_answer, running, settle
 from watchword.base.clock import ManualClock
-from watchword.protocol.ids import EventId
+from watchword.protocol.ids import EventId, ServerName
 from watchword.server.changes import ReceiptChanged, ToDeviceOutgoing, TypingChanged
 from watchword.server.federation.ports import PeerCall, WholeAnswer
+
+C = ServerName("c.example")
 
 
 def ids_received(stack: Stack) -> list[str]:
@@ -168,6 +170,19 @@ async def test_one_poisoned_item_does_not_hold_up_the_others(two: tuple[Stack, S
         await a.say(number)
     async with running(a):
         await settle(lambda: {"$event0", "$event2"} <= set(seen), clock=clock)
+
+
+async def test_a_destination_that_trips_over_us_is_tried_again_and_stops_no_other(
+    two: tuple[Stack, Stack], clock: ManualClock
+) -> None:
+    a, b = two
+    a.e2ee.fails = True
+    a.e2ee.letters["m"] = {"sender": ALICE}
+    async with running(a, b):
+        await a.happen(ToDeviceOutgoing(B, "m"), ToDeviceOutgoing(C, "m"))
+        await settle(lambda: len(a.inn.sender._alarms) >= 2)
+        a.e2ee.fails = False
+        await settle(lambda: b.e2ee.updates, clock=clock)
 
 
 async def test_a_slow_server_does_not_hold_up_a_fast_one(two: tuple[Stack, Stack], net: Net) -> None:
