@@ -1,28 +1,50 @@
 """`watchword`: the command line. Parses, builds an app, calls it; every command explains itself with `--help`."""
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 
 import click
 
 from watchword import __version__
 from watchword.base.errors import ConfigError, WatchwordError
-from watchword.cli.demo import demo
-from watchword.cli.invite import invitations, invite, revoke
-from watchword.cli.serve import check_config, serve
-from watchword.cli.up import up
+
+COMMANDS: Mapping[str, str] = {
+    "up": "watchword.cli.up:up",
+    "serve": "watchword.cli.serve:serve",
+    "invite": "watchword.cli.invite:invite",
+    "invitations": "watchword.cli.invite:invitations",
+    "revoke": "watchword.cli.invite:revoke",
+    "check-config": "watchword.cli.serve:check_config",
+    "demo": "watchword.cli.demo:demo",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """Loads a command when it is asked for: a server need not carry the client in its memory."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command), place
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="watchword")
 def watchword() -> None:
     """Self-hosted, invitation-only, end-to-end encrypted messaging on Matrix.
 
     Begin with `watchword up`: it makes a data folder, starts a server and prints the first administrator's invitation.
     """
-
-
-for command in (up, serve, invite, invitations, revoke, check_config, demo):
-    watchword.add_command(command)
 
 
 def main() -> None:
