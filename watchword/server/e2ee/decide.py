@@ -279,8 +279,14 @@ def remote_device(user_id: UserId, value: object) -> RemoteDevice | None:
     keys = device_keys(value["keys"], user_id, DeviceId(device_id)) if value.get("keys") is not None else None
     if isinstance(keys, Refused):
         return None
-    shown = name[: limits.device_name_characters_max] if isinstance(name, str) and encoded(name) is not None else None
-    return RemoteDevice(DeviceId(device_id), keys, shown)
+    return RemoteDevice(DeviceId(device_id), keys, _display_name(name))
+
+
+def shown_name(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The `unsigned` part of another server's device keys: a display name or nothing."""
+    unsigned = keys.get("unsigned")
+    name = _display_name(unsigned.get("device_display_name")) if isinstance(unsigned, dict) else None
+    return {} if name is None else {"unsigned": {"device_display_name": name}}
 
 
 def remote_device_list(user_id: UserId, answer: Mapping[str, Any]) -> RemoteDeviceList | Refused:
@@ -342,6 +348,10 @@ def _belongs(user_id: object, origin: str) -> bool:
 
 def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limits.canonical_integer_max
+
+
+def _display_name(name: object) -> str | None:
+    return name[: limits.device_name_characters_max] if isinstance(name, str) and encoded(name) is not None else None
 
 
 def _is_signatures(value: object) -> bool:

@@ -215,11 +215,13 @@ def _add_remote_keys(answer: KeysAnswer, user_id: UserId, wanted: Sequence[Devic
     """Take from another server's answer what concerns a user, as far as its shape is right."""
     devices = _part(found, "device_keys").get(user_id)
     if isinstance(devices, dict):
-        answer.device_keys[user_id] = {
-            device_id: content
-            for device_id, content in devices.items()
-            if (not wanted or device_id in wanted) and not isinstance(decide.device_keys(content, user_id, device_id), Refused)
-        }
+        shown = {}
+        for device_id, content in devices.items():
+            # Rebuilt, not passed on: what has no place in it may be anything.
+            keys = decide.device_keys(content, user_id, device_id)
+            if not isinstance(keys, Refused) and (not wanted or device_id in wanted):
+                shown[device_id] = {**orjson.loads(keys), **decide.shown_name(content)}
+        answer.device_keys[user_id] = shown
     for usage, target in ((decide.MASTER, answer.master_keys), (decide.SELF_SIGNING, answer.self_signing_keys)):
         key = decide.cross_signing_key(_part(found, f"{usage}_keys").get(user_id), user_id, usage)
         if not isinstance(key, Refused):

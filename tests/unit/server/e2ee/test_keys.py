@@ -177,6 +177,14 @@ async def test_users_of_other_servers_are_asked_for_there_and_checked(world: Wor
     assert answer["failures"] == {}
 
 
+async def test_what_has_no_place_in_another_servers_keys_is_left_out(world: World) -> None:
+    keys = {**device_keys(CAROL, C), "unsigned": {"device_display_name": "Name", "age": 1 << 70}}
+    world.neighbours.keys[THERE] = {"device_keys": {CAROL: {C: keys}, DAVE: {C: {**device_keys(DAVE, C), "unsigned": 1}}}}
+    answer = await world.ask("POST", "keys/query", {"device_keys": {CAROL: [], DAVE: []}})
+    assert answer["device_keys"][CAROL] == {C: {**device_keys(CAROL, C), "unsigned": {"device_display_name": "Name"}}}
+    assert answer["device_keys"][DAVE] == {C: device_keys(DAVE, C)}
+
+
 async def test_a_server_that_is_down_is_a_failure_of_its_own(world: World) -> None:
     world.neighbours.down.add(THERE)
     answer = await world.ask("POST", "keys/query", {"device_keys": {CAROL: [], ALICE: []}})
