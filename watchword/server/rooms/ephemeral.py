@@ -12,7 +12,7 @@ from watchword.base.errors import BadRequest, Forbidden, NotFound
 from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.server.changes import Change, ReceiptChanged, TypingChanged
 from watchword.server.rooms import member_tables
-from watchword.server.rooms.member_tables import ReceiptRow
+from watchword.server.rooms.records import ReceiptRow
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import EventStore

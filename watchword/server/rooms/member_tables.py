@@ -1,29 +1,15 @@
 """The SQL of memberships, receipts and aliases. Rows in, rows out; nothing is decided here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from watchword.protocol.ids import EventId, RoomAlias, RoomId, UserId
-from watchword.server.rooms.tables import MembershipRow
+from watchword.server.rooms.records import MembershipRow, ReceiptRow
 from watchword.storage import Position, ReadTx, Tx
 
 _MEMBERSHIP = (
     "r.name, u.name, m.membership, m.event_id, m.position, m.sender, m.forgotten, m.stripped FROM memberships AS m "
     "JOIN names AS r ON r.id = m.room_nid JOIN names AS u ON u.id = m.user_nid"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptRow:
-    """A receipt. thread_id '' is the unthreaded one; ordering is None while we do not have the event."""
-
-    user_id: UserId
-    receipt_type: str
-    thread_id: str
-    event_id: EventId
-    ordering: int | None
-    ts: int
-    position: Position
 
 
 def _membership(row: Sequence[object]) -> MembershipRow:

@@ -184,10 +184,16 @@ class RoomReader:
         assert row is not None, room_id
         return room, await self.state_at(room, row.position)
 
-    async def state_at(self, room: Room, position: int) -> Mapping[StateKey, EventId]:
+    async def has_missing_before(self, tx: ReadTx, room: Room, ordering: int) -> bool:
+        """Whether other servers have history that comes before a place in the timeline and is not here."""
+        return bool(await tables.missing_before(tx, room.room_nid, ordering, 1))
+
+    async def state_at(self, room: Room, position: int, tx: ReadTx | None = None) -> Mapping[StateKey, EventId]:
         """The room's state after the change at a position."""
         if position >= room.last_state_position:
             return room.state
+        if tx is not None:
+            return await tables.state_at(tx, room.room_nid, position)
         async with self.database.read() as tx:
             return await tables.state_at(tx, room.room_nid, position)
 

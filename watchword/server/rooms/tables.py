@@ -2,86 +2,29 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from watchword.protocol.events import StateKey
 from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.server.rooms.commands import Transaction
-from watchword.storage import Position, ReadTx, Tx, Value
+from watchword.server.rooms.records import (
+    FOREVER,
+    ORDERING_SHIFT,
+    OUTLIER,
+    REJECTED,
+    SOFT_FAILED,
+    UNAUTHORISED,
+    EventRow,
+    MembershipRow,
+    NewEvent,
+    RoomRow,
+    ordering_of,
+    position_of,
+)
+from watchword.storage import ReadTx, Tx, Value
 
-ORDERING_SHIFT = 24
-FOREVER = (1 << 63) - 1
-REJECTED = 1
-SOFT_FAILED = 2
-OUTLIER = 4
-UNAUTHORISED = 8
-"""Beside REJECTED: its own auth events do not allow it, so that it may not even win in a resolution of state."""
 _IN_MAX = 500
 _NEWEST = "newest"
-
-
-def ordering_of(position: int) -> int:
-    """The place in a room's timeline of a live event logged at this position."""
-    return position << ORDERING_SHIFT
-
-
-def position_of(ordering: int) -> int:
-    """The position that an ordering belongs to: history just before a live event shares its position."""
-    return -(-ordering >> ORDERING_SHIFT)
-
-
-@dataclass(frozen=True, slots=True)
-class RoomRow:
-    """A room as stored. extremities: event_id → depth; None if it is the newest event of the timeline, alone."""
-
-    room_nid: int
-    room_id: RoomId
-    version: str
-    is_public: bool
-    extremities: Mapping[EventId, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """An event as stored. ordering is None outside the timeline."""
-
-    event_nid: int
-    event_id: EventId
-    room_nid: int
-    ordering: int | None
-    depth: int
-    flags: int
-    replaces_nid: int | None
-    redacted_by_nid: int | None
-    json: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class MembershipRow:
-    """A user's membership in a room. stripped: JSON list, only where we do not have the room's state."""
-
-    room_id: RoomId
-    user_id: UserId
-    membership: str
-    event_id: EventId
-    position: Position
-    sender: UserId
-    forgotten: bool
-    stripped: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """What is to be stored of one event."""
-
-    event_id: EventId
-    ordering: int | None
-    depth: int
-    flags: int
-    json: bytes
-    replaces_nid: int | None = None
-
 
 _EVENT = "event_nid, event_id, room_nid, ordering, depth, flags, replaces_nid, redacted_by_nid, json"
 
@@ -467,3 +410,19 @@ async def forget_transactions(tx: Tx, before_ts: int, limit: int) -> int:
         before_ts,
         limit,
     )
+
+
+__all__ = [
+    "FOREVER",
+    "ORDERING_SHIFT",
+    "OUTLIER",
+    "REJECTED",
+    "SOFT_FAILED",
+    "UNAUTHORISED",
+    "EventRow",
+    "MembershipRow",
+    "NewEvent",
+    "RoomRow",
+    "ordering_of",
+    "position_of",
+]

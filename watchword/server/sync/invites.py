@@ -10,7 +10,7 @@ import orjson
 from watchword.protocol.ids import UserId
 from watchword.protocol.stripped_state import strip, stripped_state_keys
 from watchword.server.rooms.reader import RoomReader
-from watchword.server.rooms.tables import MembershipRow
+from watchword.server.rooms.records import MembershipRow
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from watchword.base.clock import Clock
 from watchword.protocol import event_types
 from watchword.protocol.events import StateKey
 from watchword.protocol.ids import EventId, UserId
-from watchword.server.rooms import tables
+from watchword.server.rooms import records
 from watchword.server.rooms.ephemeral import Ephemeral
-from watchword.server.rooms.member_tables import ReceiptRow
 from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.records import ReceiptRow
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import StoredEvent
 from watchword.server.rooms.tokens import timeline_token
@@ -71,7 +71,7 @@ class Timeline:
     @property
     def start_position(self) -> int:
         """The position whose state is the state before the first event."""
-        return self.events[0].position - 1 if self.events else tables.position_of(self.before)
+        return self.events[0].position - 1 if self.events else records.position_of(self.before)
 
 
 class RoomSections:
@@ -126,8 +126,8 @@ class RoomSections:
     async def _timeline(self, tx: ReadTx, view: RoomView, span: RoomSpan) -> Timeline:
         room, wanted = span.room, span.sync_filter.timeline
         limit = limits.sync_timeline_default if wanted.limit is None else min(wanted.limit, limits.sync_timeline_max)
-        floor = 0 if span.since is None else tables.ordering_of(span.since)
-        ceiling = tables.ordering_of(span.until)
+        floor = 0 if span.since is None else records.ordering_of(span.since)
+        ceiling = records.ordering_of(span.until)
         if not wanted.allows_room(room.room_id) or not span.sync_filter.rooms.allows_room(room.room_id):
             return Timeline((), False, ceiling)
         if floor >= room.recent_floor:
@@ -145,7 +145,7 @@ class RoomSections:
         before = ceiling if first is None or not limit else (first.ordering or 1) - 1
         if span.since is None and not limited and found:
             # A first look at a room whose history goes on at other servers is limited too: there is more to fetch.
-            limited = bool(await tables.missing_before(tx, room.room_nid, found[0].ordering or 0, 1))
+            limited = await self._reader.has_missing_before(tx, room, found[0].ordering or 0)
         return Timeline(shown, limited, before)
 
     def _encoded_timeline(self, view: RoomView, span: RoomSpan, timeline: Timeline) -> bytes:
@@ -153,7 +153,7 @@ class RoomSections:
         key = (span.room.room_id, since, span.until, span.sync_filter.key)
         alike = (
             view.sight.all_visible
-            and span.room.joined_since.get(span.reader.user_id, tables.FOREVER) <= since
+            and span.room.joined_since.get(span.reader.user_id, records.FOREVER) <= since
             and not any(event.pdu.sender == span.reader.user_id for event in timeline.events)
         )
         if alike:
@@ -209,9 +209,7 @@ class RoomSections:
         return state
 
     async def _state_at(self, tx: ReadTx, room: Room, position: int) -> Mapping[StateKey, EventId]:
-        if position >= room.last_state_position:
-            return room.state
-        return await tables.state_at(tx, room.room_nid, position)
+        return await self._reader.state_at(room, position, tx)
 
     async def _lazy_members(
         self, span: RoomSpan, timeline: Timeline, events: Mapping[EventId, StoredEvent]

@@ -24,9 +24,9 @@ from watchword.server.accounts.reader import AccountReader
 from watchword.server.changes import Change
 from watchword.server.e2ee.reader import E2eeReader
 from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.records import MembershipRow
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import StoredEvent
-from watchword.server.rooms.tables import MembershipRow
 from watchword.server.rooms.tokens import sync_token
 from watchword.server.rooms.view import Reader
 from watchword.server.sync.device_lists import DeviceLists, MemberChanges

@@ -21,7 +21,7 @@ from watchword.server.changes import (
     StateChanged,
     TypingChanged,
 )
-from watchword.server.rooms.tables import MembershipRow
+from watchword.server.rooms.records import MembershipRow
 from watchword.storage import Log, Position
 
 RING_SCAN_MAX = 4_096
