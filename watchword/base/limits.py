@@ -50,7 +50,9 @@ write_queue_max = 10_000
 
 # Federation out
 destinations_active_max = 200
-peer_requests_active_max = 64
+peer_requests_active_max = 800
+peer_requests_of_one_max = 32
+peer_requests_waiting_max = 256
 
 # The door
 rate_buckets_max = 100_000
@@ -72,7 +74,8 @@ servers_resolved_max = 10_000
 server_keys_cached_max = 20_000
 key_answer_bytes_max = 131_072
 keys_per_server_max = 64
-key_fetches_active_max = 32
+key_fetches_active_max = 64
+key_fetches_waiting_max = 500
 key_query_servers_max = 100
 transactions_remembered_max = 2_000
 transactions_waiting_max = 8

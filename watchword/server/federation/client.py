@@ -20,6 +20,7 @@ from watchword.server.rooms.ports import SendJoinAnswer, Template
 
 _V1 = "/_matrix/federation/v1"
 _V2 = "/_matrix/federation/v2"
+_TRANSACTION_TIMEOUT_MS = 60_000
 _UNKNOWN_ENDPOINT = frozenset({400, 404, 405})
 
 
@@ -39,7 +40,7 @@ class FederationClient:
             path_of(f"{_V1}/send", txn_id),
             body=body,
             refusal_fails=True,
-            timeout_ms=self._settings.large_request_timeout_ms,
+            timeout_ms=_TRANSACTION_TIMEOUT_MS,
         )
         return await self._transport.json(server_name, ask)
 

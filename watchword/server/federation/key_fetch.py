@@ -16,7 +16,7 @@ from watchword.server.federation.key_rules import KeyAnswer, ServerKey, read_key
 from watchword.server.federation.peer import Ask, PeerTransport
 from watchword.server.federation.settings import FederationSettings
 
-_TIMEOUT_MS = 15_000
+_TIMEOUT_MS = 10_000
 
 Taken = tuple[Mapping[str, Any], KeyAnswer]
 """The answer as it came, and what it says."""

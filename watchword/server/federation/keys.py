@@ -65,6 +65,7 @@ class KeyRing:
         self._pauses: dict[ServerName, _Pause] = {}
         self._fetching: SingleFlight[ServerName, None] = SingleFlight()
         self._slots = asyncio.Semaphore(limits.key_fetches_active_max)
+        self._waiting = 0
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="verify")
 
     def close(self) -> None:
@@ -109,7 +110,14 @@ class KeyRing:
         pause = self._pauses.get(server_name)
         if pause is not None and pause.until_ms > self._clock.monotonic_ms():
             return
-        await self._fetching.run(server_name, lambda: self._refresh(server_name, wanted))
+        # Whoever invents server names by the thousand must not make a queue that honest servers stand in.
+        if self._waiting >= limits.key_fetches_waiting_max:
+            return
+        self._waiting += 1
+        try:
+            await self._fetching.run(server_name, lambda: self._refresh(server_name, wanted))
+        finally:
+            self._waiting -= 1
 
     async def _refresh(self, server_name: ServerName, wanted: Mapping[str, int]) -> None:
         async with self._slots:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -58,6 +58,14 @@ def path_of(prefix: str, *segments: str) -> str:
     return "/".join((prefix, *(quote(segment, safe="") for segment in segments)))
 
 
+@dataclass(slots=True)
+class _Queue:
+    """Requests to one server: those under way and those that wait."""
+
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(limits.peer_requests_of_one_max))
+    users: int = 0
+
+
 class PeerTransport:
     """Asks other servers."""
 
@@ -75,6 +83,7 @@ class PeerTransport:
         self._settings = settings
         self.backoff = backoff
         self._slots = asyncio.Semaphore(limits.peer_requests_active_max)
+        self._queues: dict[ServerName, _Queue] = {}
 
     async def json(self, server_name: ServerName, ask: Ask) -> dict[str, Any]:
         """The JSON object of a successful answer. Raises PeerError."""
@@ -97,7 +106,7 @@ class PeerTransport:
         """A successful answer, to be read. Raises PeerError also for every status other than 2xx."""
         self._settings.require_outgoing(server_name)
         attempt = self.backoff.begin(server_name, patient=ask.patient)
-        async with self._slots:
+        async with self._turn(server_name), self._slots:
             targets = await self._discovery.resolve(server_name)
             for last, target in ((target is targets[-1], target) for target in targets):
                 call = PeerCall(target, ask.method, ask.uri, self._headers(server_name, ask), ask.body, self._timeout(ask))
@@ -114,6 +123,21 @@ class PeerTransport:
                     # Once the peer has answered, another address would be a second request.
                     if last or begun:
                         raise await self._unreachable(attempt, error) from error
+
+    @asynccontextmanager
+    async def _turn(self, server_name: ServerName) -> AsyncIterator[None]:
+        """One server that stalls must not take the slots of all: who asks it waits here. Raises PeerError if many do."""
+        queue = self._queues.setdefault(server_name, _Queue())
+        if queue.users >= limits.peer_requests_waiting_max:
+            raise PeerError(server_name, "too many requests to it are under way")
+        queue.users += 1
+        try:
+            async with queue.slots:
+                yield
+        finally:
+            queue.users -= 1
+            if not queue.users:
+                del self._queues[server_name]
 
     def _timeout(self, ask: Ask) -> int:
         return ask.timeout_ms or self._settings.request_timeout_ms

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.server.federation.stacks import ALICE, BOB, A, B, Net, Stack, json_answer, signing_key
+from watchword.base import limits
 from watchword.protocol.ids import ServerName
 from watchword.protocol.room_versions import V1, V4, V11, RoomVersion
 from watchword.protocol.signatures import SigningKey, sign_event, sign_json
@@ -166,3 +167,12 @@ async def test_our_own_events_are_checked_with_our_own_keys(two: tuple[Stack, St
     assert await a.out.keys.check_events([signed(event, A)], V11) == [None]
     assert (await a.out.keys.check_events([signed(event, A, key=SigningKey(b"z" * 32, "z"))], V11))[0] is not None
     assert not net.calls
+
+
+async def test_a_flood_of_invented_servers_is_turned_away_at_once(two: tuple[Stack, Stack], net: Net) -> None:
+    a, _ = two
+    names = [ServerName(f"s{number}.example") for number in range(2 * limits.key_fetches_waiting_max)]
+    found = await asyncio.gather(*(a.out.keys.key(name, "ed25519:1", a.clock.now_ms()) for name in names))
+    assert set(found) == {None}
+    assert fetches(net) <= limits.key_fetches_waiting_max
+    assert await a.out.keys.key(B, "ed25519:1", a.clock.now_ms()) is not None

@@ -1,8 +1,12 @@
 """The signed road to a peer."""
 
+import asyncio
+from contextlib import AsyncExitStack
+
 import pytest
 
 from tests.unit.server.federation.stacks import A, B, Net, Stack, json_answer
+from watchword.base import limits
 from watchword.base.errors import PeerError
 from watchword.protocol.ids import ServerName
 from watchword.server.federation.discovery_rules import SrvRecord
@@ -91,3 +95,20 @@ async def test_we_do_not_ask_ourselves_and_do_not_sign_when_not_told_to(two: tup
     assert await a.out.transport.json(B, ASK) == {"signed": True}
     with pytest.raises(PeerError):
         await a.out.transport.json(ServerName("not a name"), ASK)
+
+
+async def test_one_server_that_stalls_does_not_take_the_slots_of_all(two: tuple[Stack, Stack], net: Net) -> None:
+    a, _ = two
+    net.hosts[PLACE] = net.hosts["c.example:8448"] = lambda call: json_answer({})
+    async with AsyncExitStack() as stalled:
+        for _ in range(limits.peer_requests_of_one_max):
+            await stalled.enter_async_context(a.out.transport.open(B, ASK))
+        waiting = [
+            asyncio.ensure_future(a.out.transport.json(B, ASK))
+            for _ in range(limits.peer_requests_waiting_max - limits.peer_requests_of_one_max)
+        ]
+        await asyncio.sleep(0.01)
+        with pytest.raises(PeerError):
+            await a.out.transport.json(B, ASK)
+        assert await a.out.transport.json(ServerName("c.example"), ASK) == {}
+    assert await asyncio.gather(*waiting) == [{}] * len(waiting)
