@@ -219,7 +219,7 @@ class Homeserver:
         router.mount(discovery_doors.ENDPOINTS, Discovery(_discovery_settings(config)))
         router.mount(account_doors.ENDPOINTS, self.accounts)
         router.mount(e2ee_doors.ENDPOINTS, self.e2ee)
-        router.mount(media_doors.ENDPOINTS, MediaDoor(self.media, Thumbnails(), entropy, server_name))
+        router.mount(media_doors.ENDPOINTS, MediaDoor(self.media, Thumbnails(self.media.files), entropy, server_name))
         router.mount(room_doors.ENDPOINTS, self.rooms.doors)
         router.mount(push_doors.ENDPOINTS, self.push)
         router.mount(sync_doors.ENDPOINTS, self.sync.doors)
@@ -275,6 +275,8 @@ class Homeserver:
         await self.accounts.close()
         self.federation_out.close()
         await self._fetcher.close()
+        await self._resolver.close()
+        await self.media.files.close()
         await self.world.database.close()
 
     async def _maintain(self) -> None:
@@ -348,6 +350,7 @@ def _discovery_settings(config: Config) -> DiscoverySettings:
         support_contacts=contacts,
         support_page=contact.support_page,
         unstable_features=UNSTABLE_FEATURES,
+        may_change_password=config.registration.password_login,
         default_room_version=config.rooms.default_version,
     )
 

@@ -33,6 +33,8 @@ class DeviceLists:
         """`changed` and `left`; None if both are empty."""
         after, until = span
         changed = set(members.newly_shared)
+        # Somebody whom the user verified: his other devices find the signature with the keys.
+        changed.update(await self.e2ee.users_signed(user_id, after, until))
         for other, _ in await self.e2ee.device_list_changes(after, until):
             # Oneself belongs here too: cross-signing on one's other devices depends on it.
             if other not in changed and (other == user_id or await self.rooms.share_room(user_id, other)):
