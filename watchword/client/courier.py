@@ -67,7 +67,7 @@ class Courier:
             answer = await self._api.perform(request)
         except PeerError as error:
             logger.info("a request failed", extra={"request": type(request).__name__, "errcode": error.errcode})
-            self._machine.receive_failure(request.request_id, error.errcode or "")
+            self._machine.receive_failure(request.request_id, error.errcode or "", permanent=_is_permanent(error))
             return error
         except SignedOut as error:
             self._machine.receive_failure(request.request_id)
@@ -108,3 +108,9 @@ class Courier:
             if error is not None and any(request in self._machine.outbox.requests(room_id) for request in requests):
                 raise error
         raise PeerError("", "the room key could not be shared")
+
+
+def _is_permanent(error: PeerError) -> bool:
+    """Whether the server itself, not a proxy before it, said that the request is wrong."""
+    status = error.status or 0
+    return bool(error.errcode) and 400 <= status < 500 and status not in (401, 408, 429)

@@ -21,7 +21,8 @@ _BUFFER = 10_000
 class RoomEvent:
     """An event of a room, decrypted if it was encrypted.
 
-    trust: who really sent it, None if it was not encrypted. transaction_id: ours, if this device sent it.
+    trust: who really sent it, as far as was known when it was read (see Session.trust_of); None if it was not encrypted.
+    session_id: of the room key that opened it. transaction_id: ours, if this device sent it.
     """
 
     room_id: str
@@ -33,6 +34,7 @@ class RoomEvent:
     state_key: str | None = None
     trust: SenderTrust | None = None
     transaction_id: str | None = None
+    session_id: str = ""
 
     @property
     def encrypted(self) -> bool:

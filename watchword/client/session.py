@@ -31,6 +31,7 @@ from watchword.client import attachments
 from watchword.client.api import ClientApi, sync_filter
 from watchword.client.courier import Courier
 from watchword.client.crypto.failures import NotPrepared
+from watchword.client.crypto.inbound import SenderTrust
 from watchword.client.crypto.machine import CryptoMachine
 from watchword.client.crypto.requests import RoomKeyReceived
 from watchword.client.crypto.untrusted import object_at, text_at
@@ -160,11 +161,10 @@ class Session:
             return cls(settings, wire, clock, entropy)
 
     async def logout(self) -> None:
-        """Sign this device out; the server forgets it. The store is useless afterwards and may be deleted."""
+        """Sign this device out: the server forgets it, and the store everything."""
         self._stop()
         await self.api.logout()
-        self._rows.remove("own")
-        await self._store.save()
+        await self._store.wipe()
 
     # Running
 
@@ -245,6 +245,7 @@ class Session:
         return news
 
     async def _work_loop(self) -> None:
+        wait_ms = 0
         while True:
             await self._work.wait()
             self._work.clear()
@@ -256,8 +257,9 @@ class Session:
             except PeerError as failed:
                 error = failed
             await self.events.publish(self._news())
+            wait_ms = 0 if error is None else min(max(2 * wait_ms, 1_000), _RETRY_MS_MAX)
             if error is not None:
-                await self._clock.sleep(1_000)
+                await self._clock.sleep(wait_ms)
                 self._work.set()
 
     async def _fetch_missing_keys(self) -> None:
@@ -491,6 +493,12 @@ class Session:
         identity = self.machine.devices.identity(self.user_id)
         trusted = self.machine.devices.own_identity_is_trusted
         return trusted and device is not None and identity is not None and device.signed_by == identity.self_signing
+
+    def trust_of(self, event: RoomEvent) -> SenderTrust | None:
+        """Who really sent an event, as far as is known now; None if it was not encrypted."""
+        if event.trust is None:
+            return None
+        return self.machine.sender_trust(event.room_id, event.session_id, event.sender)
 
     async def acknowledge_identity(self, user_id: str) -> None:
         """Go on in spite of a changed identity, without verifying it."""

@@ -47,6 +47,7 @@ class ClientStore:
         self._keys = keys
         self._entropy = entropy
         self._saving = asyncio.Lock()
+        self._wiped = False
         self.records = records
 
     @property
@@ -57,7 +58,7 @@ class ClientStore:
     async def save(self) -> None:
         """Make everything changed so far durable; returns when it is. Raises StorageError; then it is still unsaved."""
         async with self._saving:
-            if not self.records.has_unsaved:
+            if self._wiped or not self.records.has_unsaved:
                 return
             changes = self.records.take()
             try:
@@ -67,6 +68,13 @@ class ClientStore:
             except BaseException:
                 self.records.put_back(changes)
                 raise
+
+    async def wipe(self) -> None:
+        """Forget everything, for ever; later saves do nothing."""
+        async with self._saving:
+            self._wiped = True
+            async with self._database.write() as tx:
+                await tables.remove_all(tx)
 
     def _sealed(self, changes: Mapping[RecordKey, bytes | None]) -> list[tuple[bytes, bytes]]:
         return [
@@ -116,7 +124,7 @@ class StoreKeys:
 
 async def open_store(path: Path, key: bytes | str, entropy: Entropy) -> ClientStore:
     """Open or make a client's store. key: 32 random bytes, or a passphrase. Raises WrongStoreKey, StorageError."""
-    database = SqliteDatabase(path, cache_kibibytes=1_024)
+    database = _private_file(path)
     try:
         await migrate(database, [SCHEMA])
         async with database.read() as view:
@@ -135,6 +143,11 @@ async def open_store(path: Path, key: bytes | str, entropy: Entropy) -> ClientSt
         await database.close()
         raise
     return ClientStore(database, keys, Records(rows), entropy)
+
+
+def _private_file(path: Path) -> SqliteDatabase:
+    path.touch(mode=0o600)  # SQLite gives its neighbours the same mode.
+    return SqliteDatabase(path, cache_kibibytes=1_024)
 
 
 def _stretched(key: bytes | str, salt: bytes) -> bytes:

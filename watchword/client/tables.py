@@ -29,3 +29,8 @@ async def put_records(tx: Tx, rows: Iterable[tuple[bytes, bytes]]) -> None:
 async def remove_records(tx: Tx, names: Iterable[bytes]) -> None:
     """Drop rows."""
     await tx.execute_many("DELETE FROM client_records WHERE name = ?", ((name,) for name in names))
+
+
+async def remove_all(tx: Tx) -> None:
+    """Forget every row but the lock."""
+    await tx.execute("DELETE FROM client_records")

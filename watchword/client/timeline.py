@@ -41,7 +41,17 @@ class Timeline:
             return UndecryptableEvent(
                 room_id, event_id, sender, timestamp, failure.reason, failure.session_id, failure.withheld_code
             )
-        return RoomEvent(room_id, event_id, sender, opened.type, opened.content, timestamp, None, opened.trust, transaction_id)
+        return RoomEvent(
+            room_id,
+            event_id,
+            sender,
+            opened.type,
+            opened.content,
+            timestamp,
+            trust=opened.trust,
+            transaction_id=transaction_id,
+            session_id=opened.session_id,
+        )
 
     def _wait(self, room_id: str, session_id: str, event_id: str, raw: Mapping[str, Any]) -> None:
         while self._waiting_count >= _WAITING_MAX:

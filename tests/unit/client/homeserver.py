@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,9 +106,7 @@ class Homeserver:
         token, refresh = f"token{number}", f"refresh{number}"
         self.tokens[token] = self.refresh_tokens[refresh] = (user_id, device_id)
         self.inbox[(user_id, device_id)] = []
-        return web.json_response(
-            {"user_id": user_id, "device_id": device_id, "access_token": token, "refresh_token": refresh}
-        )
+        return web.json_response({"user_id": user_id, "device_id": device_id, "access_token": token, "refresh_token": refresh})
 
     async def register(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -234,10 +232,8 @@ class Homeserver:
         answer = self._answer(address, since)
         if not answer.pop("news") and since:
             async with self.changed:
-                try:
+                with suppress(TimeoutError):
                     await asyncio.wait_for(self.changed.wait(), min(timeout, 0.5))
-                except TimeoutError:
-                    pass
             answer = self._answer(address, since)
             answer.pop("news")
         return web.json_response(answer)

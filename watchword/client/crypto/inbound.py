@@ -302,6 +302,11 @@ class RoomKeys:
         if len(indices) * _SEEN.size > len(row.packed):
             self._seen.put(name, SeenRow(row.packed + _SEEN.pack(index, digest)))
 
+    def sender_trust(self, room_id: str, session_id: str, sender: str) -> SenderTrust:
+        """What is known now about the sender of an event of that session."""
+        key = self._keys.get(row_name(room_id, session_id))
+        return SenderTrust.UNKNOWN_DEVICE if key is None else self._sender_trust(key, sender)[0]
+
     def _sender_trust(self, key: RoomKey, sender: str) -> tuple[SenderTrust, str | None]:
         device = self._book.device_by_key(sender, key.sender_key)
         if device is None or device.ed25519 != key.sender_ed25519:

@@ -32,7 +32,7 @@ from watchword.client.crypto.backup import KeyBackup
 from watchword.client.crypto.cross_signing import CrossSigning
 from watchword.client.crypto.devices import Device, DeviceBook, Trust
 from watchword.client.crypto.failures import IdentitiesChanged, NotPrepared
-from watchword.client.crypto.inbound import DecryptedEvent, RoomKeys
+from watchword.client.crypto.inbound import DecryptedEvent, RoomKeys, SenderTrust
 from watchword.client.crypto.olm import OlmChannels, OlmEvent, OlmWedged
 from watchword.client.crypto.outbound import OutboundSessions, RoomSettings, Sharing
 from watchword.client.crypto.outbox import Outbox
@@ -168,7 +168,7 @@ class CryptoMachine:
         """Spec: client-server-api#recovering-from-undecryptable-messages"""
         device = self.devices.device_by_key(sender, sender_key)
         if device is None:
-            self.devices.track([sender])
+            self.devices.receive_changes([sender], [])  # Strangers are not followed for the asking.
         elif self.channels.may_unwedge(sender_key):
             self.channels.note_unwedged(sender_key)
             self._unwedging.add((device.user_id, device.device_id))
@@ -261,8 +261,11 @@ class CryptoMachine:
                 or self.backup.receive_answer(request_id)
             )
 
-    def receive_failure(self, request_id: str, errcode: str = "") -> None:
-        """The request failed for good (retries are over); what it was for is offered again later, or given up."""
+    def receive_failure(self, request_id: str, errcode: str = "", *, permanent: bool = False) -> None:
+        """The request failed and retries are over; what it was for is offered again later, or given up if permanent.
+
+        permanent: the server said that this request is wrong, not that it could not carry it out now.
+        """
         claim = self._claims.pop(request_id, None)
         if claim is not None:
             self._receive_claimed(claim, {})
@@ -273,7 +276,7 @@ class CryptoMachine:
             self.devices.receive_failure(request_id)
             or self.account.receive_failure(request_id)
             or self.cross_signing.receive_failure(request_id)
-            or self.outbox.receive_failure(request_id, errcode)
+            or self.outbox.receive_failure(request_id, permanent=permanent)
         )
 
     def _receive_claimed(self, claim: KeysClaim, claimed: Mapping[str, Any]) -> None:
@@ -337,6 +340,10 @@ class CryptoMachine:
     def decrypt(self, room_id: str, event: Mapping[str, Any]) -> DecryptedEvent:
         """Open an encrypted room event as the client-server API gives it. Raises DecryptionFailure."""
         return self.room_keys.decrypt(room_id, event)
+
+    def sender_trust(self, room_id: str, session_id: str, sender: str) -> SenderTrust:
+        """What is known now about who sent an event that was decrypted with that session."""
+        return self.room_keys.sender_trust(room_id, session_id, sender)
 
     # Trust
 

@@ -12,8 +12,6 @@ from watchword.base.entropy import Entropy
 from watchword.client.crypto.records import Records
 from watchword.client.crypto.requests import SignaturesUpload, ToDevice
 
-_HOPELESS = frozenset({"M_BAD_JSON", "M_NOT_JSON", "M_INVALID_PARAM", "M_TOO_LARGE", "M_FORBIDDEN", "M_UNRECOGNIZED"})
-
 
 class OutboxRow(msgspec.Struct, frozen=True):
     """A stored request; event_type is "" for signatures."""
@@ -60,10 +58,10 @@ class Outbox:
         self._rows.remove(request_id)
         return known
 
-    def receive_failure(self, request_id: str, errcode: str) -> bool:
+    def receive_failure(self, request_id: str, *, permanent: bool) -> bool:
         """Not delivered: keep it, unless it never can be."""
         known = request_id in self._rows
-        if errcode in _HOPELESS:
+        if permanent:
             self._rows.remove(request_id)
         return known
 

@@ -178,7 +178,8 @@ class Verifications:
             return
         if not now_ms - _LIFE_MS <= timestamp <= now_ms + _AHEAD_MS or self._is_us(sender, device_id):
             return
-        self._book.track([sender])
+        if not self._book.devices_of(sender):
+            return  # We share no encrypted room with them.
         self._add(Verification(transaction_id, sender, device_id, False, now_ms))
 
     def _receive_start(self, sender: str, transaction_id: str, content: Mapping[str, Any], run: Verification | None) -> None:
