@@ -17,6 +17,8 @@ from watchword.server.federation.settings import FederationSettings
 from watchword.server.federation.tables import DestinationRow
 from watchword.storage import Database
 
+_WAKE_EVERY_MS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -35,6 +37,7 @@ class Backoff:
         self._clock = clock
         self._entropy = entropy
         self._failing: dict[ServerName, DestinationRow] = {}
+        self._woken_ts: dict[ServerName, int] = {}
         self._listeners: list[Callable[[ServerName], None]] = []
 
     def listen(self, listener: Callable[[ServerName], None]) -> None:
@@ -73,6 +76,7 @@ class Backoff:
         """The server answered."""
         row = self._failing.pop(server_name, None)
         if row is not None:
+            self._woken_ts.pop(server_name, None)
             now = self._clock.now_ms()
             await self._save(DestinationRow(server_name, last_success_ts=now))
             self._tell(server_name)
@@ -92,16 +96,20 @@ class Backoff:
             retry_after_ts=now + wait,
         )
         if name not in self._failing and len(self._failing) >= limits.destinations_owed_max:
-            del self._failing[next(iter(self._failing))]
+            self._woken_ts.pop(forgotten := next(iter(self._failing)), None)
+            del self._failing[forgotten]
         self._failing[name] = row
         await self._save(row)
 
     def heard_from(self, server_name: ServerName) -> None:
-        """A request of this server was proved: it may be tried at once."""
+        """A request of this server was proved: it may be tried at once, but not at its every word."""
         row = self._failing.get(server_name)
-        if row is not None and row.retry_after_ts > self._clock.now_ms():
-            self._failing[server_name] = replace(row, retry_after_ts=self._clock.now_ms())
-            self._tell(server_name)
+        now = self._clock.now_ms()
+        if row is None or row.retry_after_ts <= now or self._woken_ts.get(server_name, 0) + _WAKE_EVERY_MS > now:
+            return
+        self._woken_ts[server_name] = now
+        self._failing[server_name] = replace(row, retry_after_ts=now)
+        self._tell(server_name)
 
     def _tell(self, server_name: ServerName) -> None:
         for listener in self._listeners:

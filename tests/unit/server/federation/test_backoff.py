@@ -77,3 +77,16 @@ async def test_it_survives_a_restart(a_stack: Callable[..., Awaitable[Stack]], c
     again = Backoff(stack.database, FederationSettings(A), clock, SeededEntropy(3))
     await again.start()
     assert again.failures(B) == 0
+
+
+async def test_a_server_that_talks_but_does_not_answer_is_not_tried_at_its_every_word(
+    backoff: Backoff, clock: ManualClock
+) -> None:
+    told: list[str] = []
+    backoff.listen(told.append)
+    for _ in range(50):
+        backoff.heard_from(B)
+        if not backoff.wait_ms(B):
+            await backoff.failed(backoff.begin(B))
+        clock.advance(1_000)
+    assert 4 <= len(told) <= 6
