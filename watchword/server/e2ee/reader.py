@@ -60,6 +60,11 @@ class E2eeReader:
             return [message for _, message in rows], until
         return [message for _, message in rows[:limit]], rows[limit - 1][0]
 
+    async def has_to_device(self, user_id: UserId, device_id: DeviceId, after: Position) -> bool:
+        """Whether a device has messages after a position."""
+        _, newest = await self._extent(user_id, device_id)
+        return newest > after
+
     async def delete_to_device(self, user_id: UserId, device_id: DeviceId, until: Position) -> None:
         """Drop a device's messages up to a position: its client has them. Not waited for; repeating it is harmless."""
         oldest, _ = await self._extent(user_id, device_id)

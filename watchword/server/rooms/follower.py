@@ -4,6 +4,7 @@ A step is repeated after a crash at the worst: renewing a member event that says
 and leaving where one is not, change nothing.
 """
 
+import asyncio
 import logging
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from watchword.protocol.ids import RoomId, UserId
 from watchword.server.changes import AccountCreated, AccountDeactivated, Change, ProfileChanged
 from watchword.server.rooms.commands import ChangeMembership
 from watchword.server.rooms.membership import Membership
-from watchword.storage import Database, Log, Position
+from watchword.storage import Database, Log, Logged, Position
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ NAME = "rooms"
 _PAGE = 500
 _MEMBER_FIELDS = ("displayname", "avatar_url")
 _CURSOR_LAG_MAX = 1_000
+_CONCERN = (ProfileChanged, AccountCreated, AccountDeactivated)
 
 
 @dataclass
@@ -35,12 +37,21 @@ class RoomFollower:
 
     async def run(self) -> None:
         """Act on what comes, for ever."""
+        concerned = asyncio.Event()
+
+        def heard(logged: Logged[Change]) -> None:
+            # Messages are no concern of ours: waking for each would cost more than everything done here.
+            if isinstance(logged.change, _CONCERN) or logged.position - saved >= _CURSOR_LAG_MAX:
+                concerned.set()
+
         async with self.database.read() as tx:
             cursor = saved = await self.log.cursor(tx, NAME)
+        self.log.listen(heard)
         while True:
+            concerned.clear()
             batch = await self.log.read(cursor, _PAGE)
             if not batch:
-                await self.log.wait(cursor)
+                await concerned.wait()
                 continue
             acted = False
             for _, change in batch:

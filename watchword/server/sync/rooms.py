@@ -74,6 +74,14 @@ class Timeline:
         return self.events[0].position - 1 if self.events else records.position_of(self.before)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """Encoded timeline and (empty) state of a span. senders: whose events are in it, with their member events."""
+
+    senders: Mapping[UserId, EventId | None]
+    encoded: bytes
+
+
 class RoomSections:
     """Builds sections."""
 
@@ -85,7 +93,7 @@ class RoomSections:
         self._ephemeral = ephemeral
         self._unread = unread
         self._clock = clock
-        self._shared: cachebox.LRUCache[tuple[str, int, int, int], bytes | None] = cachebox.LRUCache(_SHARED_MAX)
+        self._shared: cachebox.LRUCache[tuple[str, int, int, int, bool], _Shared | None] = cachebox.LRUCache(_SHARED_MAX)
         self._sent_members: cachebox.LRUCache[tuple[str, str | None, str], dict[str, EventId] | None] = cachebox.LRUCache(
             _SENT_MEMBERS_MAX
         )
@@ -93,13 +101,15 @@ class RoomSections:
     async def section(self, span: RoomSpan, extras: Extras) -> tuple[bytes, Mapping[StateKey, StoredEvent]]:
         """The encoded section of a joined or left room (b"" if there is nothing to say), and the members that changed."""
         room = span.room
+        shared = self._shared_section(span, extras)
+        if shared is not None:
+            return b"{" + shared + b"," + await self._encoded_unread(span) + b"}", {}
         async with self._database.read() as tx:
             view = await self._reader.view(tx, room, span.reader)
             timeline = await self._timeline(tx, view, span)
             state = await self._state(tx, span, timeline)
             events = await self._reader.events.many(tx, state.values())
-        lazy = span.sync_filter.state.lazy_load_members or span.sync_filter.timeline.lazy_load_members
-        if lazy:
+        if _is_lazy(span):
             events = await self._lazy_members(span, timeline, events)
         changed = {
             event.pdu.state_address: event
@@ -107,6 +117,8 @@ class RoomSections:
             if event.pdu.type == event_types.MEMBER and event.pdu.state_address is not None
         }
         parts = [self._encoded_timeline(view, span, timeline), await self._encoded_state(view, span, events)]
+        if not state and not changed and view.sight.all_visible:
+            self._share(span, extras, timeline, b",".join(parts))
         ephemeral = await self._ephemeral_events(span, extras)
         if ephemeral:
             parts.append(b'"ephemeral":{"events":[' + b",".join(ephemeral) + b"]}")
@@ -120,6 +132,33 @@ class RoomSections:
         if silent and span.since is not None and not timeline.limited:
             return b"", changed
         return b"{" + b",".join(part for part in parts if part) + b"}", changed
+
+    # What all readers of a room get alike
+
+    def _shared_section(self, span: RoomSpan, extras: Extras) -> bytes | None:
+        """Timeline and state as another reader got them in the same span, if this reader gets the very same."""
+        key = _shared_key(span, extras)
+        shared = None if key is None else self._shared.get(key, None)
+        if shared is None or span.reader.user_id in shared.senders:
+            return None
+        joined = span.room.joined_since.get(span.reader.user_id)
+        if joined is None or joined > (span.since or 0):
+            return None
+        if _is_lazy(span):
+            sent = self._sent_members.get((span.reader.user_id, span.reader.device_id, span.room.room_id), None)
+            if sent is None or any(sent.get(sender) != event_id for sender, event_id in shared.senders.items()):
+                return None
+        return shared.encoded
+
+    def _share(self, span: RoomSpan, extras: Extras, timeline: Timeline, encoded: bytes) -> None:
+        """Keep what was just encoded for the next reader: a span in which no state changed, without the reader's own."""
+        key = _shared_key(span, extras)
+        senders = {event.pdu.sender: span.room.state.get((event_types.MEMBER, event.pdu.sender)) for event in timeline.events}
+        if key is None or span.reader.user_id in senders:
+            return
+        joined = span.room.joined_since.get(span.reader.user_id)
+        if joined is not None and joined <= (span.since or 0):
+            self._shared[key] = _Shared(senders, encoded)
 
     # Timeline
 
@@ -149,27 +188,13 @@ class RoomSections:
         return Timeline(shown, limited, before)
 
     def _encoded_timeline(self, view: RoomView, span: RoomSpan, timeline: Timeline) -> bytes:
-        since = -1 if span.since is None else span.since
-        key = (span.room.room_id, since, span.until, span.sync_filter.key)
-        alike = (
-            view.sight.all_visible
-            and span.room.joined_since.get(span.reader.user_id, records.FOREVER) <= since
-            and not any(event.pdu.sender == span.reader.user_id for event in timeline.events)
-        )
-        if alike:
-            known = self._shared.get(key, None)
-            if known is not None:
-                return known
         now_ms = self._clock.now_ms()
         events = b",".join(self._event(view, span, event, now_ms) for event in timeline.events)
-        encoded = b'"timeline":{"events":[%b],"limited":%b,"prev_batch":"%b"}' % (
+        return b'"timeline":{"events":[%b],"limited":%b,"prev_batch":"%b"}' % (
             events,
             b"true" if timeline.limited else b"false",
             timeline_token(max(0, timeline.before)).encode(),
         )
-        if alike:
-            self._shared[key] = encoded
-        return encoded
 
     def _event(self, view: RoomView, span: RoomSpan, event: StoredEvent, now_ms: int) -> bytes:
         if span.sync_filter.federation_format:
@@ -296,6 +321,19 @@ class RoomSections:
             by_root = {root: {"notification_count": count, "highlight_count": loud} for root, (count, loud) in threads.items()}
             encoded += b',"unread_thread_notifications":' + orjson.dumps(by_root)
         return encoded
+
+
+def _is_lazy(span: RoomSpan) -> bool:
+    return span.sync_filter.state.lazy_load_members or span.sync_filter.timeline.lazy_load_members
+
+
+def _shared_key(span: RoomSpan, extras: Extras) -> tuple[str, int, int, int, bool] | None:
+    """None where the section has parts of its reader alone."""
+    if span.since is None or span.left or extras.account_data or extras.typing or extras.receipts:
+        return None
+    if span.room.last_state_position > span.since:
+        return None
+    return (span.room.room_id, span.since, span.until, span.sync_filter.key, span.state_after)
 
 
 def receipts_content(receipts: Sequence[ReceiptRow]) -> dict[str, Any]:

@@ -94,17 +94,26 @@ class SyncService:
         while True:
             woken = self.waiting.enter(user_id)
             try:
-                body = await self._answer(request)
                 left_ms = deadline_ms - self.clock.monotonic_ms()
-                if body is not None and (body[1] or request.since is None or request.full_state):
-                    return body[0]
-                if left_ms <= 0 or self.stopping.is_set:
-                    assert body is not None
-                    return body[0]
-                if not await self.waiting.wait(woken, left_ms) and body is not None:
-                    return (await self._answer(request))[0]
+                may_wait = left_ms > 0 and not self.stopping.is_set
+                if not may_wait or request.since is None or request.full_state or await self._may_have_news(request):
+                    body, news = await self._answer(request)
+                    if news or not may_wait or request.since is None or request.full_state:
+                        return body
+                await self.waiting.wait(woken, left_ms)
             finally:
                 self.waiting.leave(user_id, woken)
+
+    async def _may_have_news(self, request: SyncRequest) -> bool:
+        """Whether anything since the token could concern the device; cheap, and says yes when in doubt."""
+        since, until = request.since or Position(0), self.log.position
+        if since >= until:
+            return False
+        user_id, device_id = request.requester.user_id, request.requester.device_id
+        memberships = await self.rooms.memberships.of(user_id)
+        if not open_window(self.log, user_id, device_id, memberships, (since, until)).is_empty:
+            return True
+        return device_id is not None and await self.e2ee.has_to_device(user_id, device_id, since)
 
     async def _answer(self, request: SyncRequest) -> tuple[bytes, bool]:
         """The encoded response at the log's position now, and whether it says anything."""
@@ -231,6 +240,9 @@ class SyncService:
 
     async def _joined_at(self, room: Room, reader: Reader) -> int:
         """The position at which the reader's present stretch in the room began."""
+        known = room.joined_since.get(reader.user_id)
+        if known is not None:
+            return known
         async with self.rooms.database.read() as tx:
             return await self.rooms.sights.joined_since(tx, room, reader.user_id)
 

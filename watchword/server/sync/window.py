@@ -43,6 +43,20 @@ class Window:
     key_counts: bool = False
     memberships: bool = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing in the span concerns the user."""
+        return not (
+            self.everything
+            or self.rooms
+            or self.typing
+            or self.receipts
+            or self.presence
+            or self.account_data
+            or self.device_lists
+            or self.key_counts
+        )
+
 
 def open_window(
     log: Log[Change],
