@@ -245,4 +245,3 @@ def leading_up_to(event_ids: Collection[EventId], found: Mapping[EventId, Verifi
             reached[event_id] = event.pdu
             waiting.extend(event.pdu.prev_events)
     return [found[pdu.event_id] for pdu in causes_first(reached.values(), lambda pdu: pdu.prev_events)]
-

@@ -101,7 +101,7 @@ class Intake:
         pdu = event.pdu
         known = (await tables.known_events(tx, (pdu.event_id,))).get(pdu.event_id)
         if known is not None and not known[1] & tables.OUTLIER:
-            return Taken("The event was rejected." if known[1] & tables.REJECTED else None)
+            return _taken_before(known[1])
         if pdu.type == event_types.CREATE:
             return Taken("A room is created once.")
         cited = await self.writer.events.many(tx, needed_for(pdu, room.version))
@@ -173,6 +173,12 @@ class Intake:
         found = await self.writer.events.many(tx, wanted)
         pdus = {address: each.pdu for each in found.values() if (address := each.pdu.state_address) is not None}
         return check(pdu, AuthState.of(pdus, room.version))
+
+
+def _taken_before(flags: int) -> Taken:
+    if flags & tables.SOFT_FAILED:
+        return Taken("The event is not allowed in the room as it is now.", is_soft_failed=True)
+    return Taken("The event was rejected." if flags & tables.REJECTED else None)
 
 
 def _is_authorised_by(room: Room, pdu: Pdu, cited: Mapping[EventId, StoredEvent]) -> bool:

@@ -138,6 +138,47 @@ class EventSignatures(Protocol):
         ...
 
 
+class InviteToSign(Protocol):
+    """An invite that another server asks us to sign. Fitted by `federation.ports.IncomingInvite`."""
+
+    @property
+    def room_id(self) -> RoomId: ...
+    @property
+    def event_id(self) -> EventId: ...
+    @property
+    def room_version(self) -> str: ...
+    @property
+    def event(self) -> Mapping[str, Any]: ...
+    @property
+    def invite_room_state(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+class WalkBack(Protocol):
+    """Which earlier events another server lacks. Fitted by `federation.ports.MissingEvents`."""
+
+    @property
+    def earliest(self) -> Sequence[EventId]: ...
+    @property
+    def latest(self) -> Sequence[EventId]: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def min_depth(self) -> int: ...
+
+
+class DirectoryPage(Protocol):
+    """A page of the directory for another server. Fitted by `federation.ports.PublicRoomsQuery`."""
+
+    @property
+    def limit(self) -> int: ...
+    @property
+    def since(self) -> str | None: ...
+    @property
+    def search(self) -> str | None: ...
+    @property
+    def room_types(self) -> Sequence[str | None] | None: ...
+
+
 class RemoteRooms(Protocol):
     """Memberships that need another server's word. Fitted by `remote.RemoteMemberships` in this feature.
 
