@@ -84,13 +84,17 @@ class SqliteDatabase:
     async def write(self, *, wait: bool = True) -> AsyncIterator[Tx]:
         await self._take_pen()
         tx = SqliteTx(self._writer)
+        # The first of a batch needs no savepoint: undoing it undoes the batch so far, which is it alone.
+        is_first = not self._in_batch
         try:
-            self._begin()
+            self._writer.execute("BEGIN IMMEDIATE" if is_first else "SAVEPOINT tx")
+            self._in_batch = True
             yield tx
-            self._writer.execute("RELEASE tx")
+            if not is_first:
+                self._writer.execute("RELEASE tx")
         except BaseException as error:
             tx.abandon()
-            self._undo()
+            self._undo(is_first)
             if isinstance(error, apsw.Error):
                 raise StorageError(f"a transaction failed: {type(error).__name__}") from error
             raise
@@ -101,16 +105,15 @@ class SqliteDatabase:
         if wait:
             await tx.durable()
 
-    def _begin(self) -> None:
-        if not self._in_batch:
-            self._writer.execute("BEGIN IMMEDIATE")
-            self._in_batch = True
-        self._writer.execute("SAVEPOINT tx")
-
-    def _undo(self) -> None:
+    def _undo(self, is_first: bool) -> None:
         try:
-            self._writer.execute("ROLLBACK TO tx")
-            self._writer.execute("RELEASE tx")
+            if is_first:
+                self._in_batch = False
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+            else:
+                self._writer.execute("ROLLBACK TO tx")
+                self._writer.execute("RELEASE tx")
         except apsw.Error:
             # The engine gave up the whole batch (a full disk, say); COMMIT will tell every member.
             return

@@ -32,28 +32,23 @@ class SentTransactions:
         for transaction, event_id in reversed(rows):
             self._remember(transaction, event_id)
 
-    async def find(self, transaction: Transaction) -> EventId | None:
-        """The event that this transaction made, if any."""
-        known = self._events.get(transaction, None)
-        if known is not None:
-            return known
-        async with self._database.read() as tx:
-            user_nid = await self._names.find(tx, transaction.user_id)
-            if user_nid is None:
-                return None
-            return await tables.sent_transaction(tx, user_nid, transaction)
+    def recent(self, transaction: Transaction) -> EventId | None:
+        """The event that this transaction made, if it is at hand; `record` knows the others."""
+        return self._events.get(transaction, None)
 
     def of(self, event_id: EventId) -> Transaction | None:
         """The transaction that made an event, if it was sent lately."""
         return self._transactions.get(event_id, None)
 
-    async def record(self, tx: Tx, transaction: Transaction, event_id: EventId, now_ms: int) -> None:
-        """Note in the event's own transaction which request made it."""
+    async def record(self, tx: Tx, transaction: Transaction, event_id: EventId, now_ms: int) -> EventId:
+        """Note in the event's own transaction which request made it; gives the earlier event if the request is repeated."""
         user_nid = await self._names.number(tx, transaction.user_id)
-        await tables.insert_sent_transaction(tx, user_nid, transaction, event_id, now_ms)
+        if not await tables.insert_sent_transaction(tx, user_nid, transaction, event_id, now_ms):
+            return await tables.sent_transaction(tx, user_nid, transaction)
         # At hand at once: the next request may come before the commit. If the commit fails, it goes again.
         self._remember(transaction, event_id)
         tx.after_failure(lambda: self._drop(transaction, event_id))
+        return event_id
 
     def _remember(self, transaction: Transaction, event_id: EventId) -> None:
         self._events[transaction] = event_id

@@ -369,7 +369,7 @@ async def delete_missing(tx: Tx, room_nid: int, event_ids: Iterable[EventId]) ->
 # Transactions
 
 
-async def sent_transaction(tx: ReadTx, user_nid: int, transaction: Transaction) -> EventId | None:
+async def sent_transaction(tx: ReadTx, user_nid: int, transaction: Transaction) -> EventId:
     row = await tx.fetch_one(
         "SELECT event_id FROM sent_transactions WHERE user_nid = ? AND device_id = ? AND endpoint = ? AND txn_id = ?",
         user_nid,
@@ -377,12 +377,15 @@ async def sent_transaction(tx: ReadTx, user_nid: int, transaction: Transaction) 
         transaction.endpoint,
         transaction.txn_id,
     )
-    return None if row is None else EventId(row[0])
+    assert row is not None, transaction.endpoint
+    return EventId(row[0])
 
 
-async def insert_sent_transaction(tx: Tx, user_nid: int, transaction: Transaction, event_id: EventId, ts: int) -> None:
-    await tx.execute(
-        "INSERT INTO sent_transactions (user_nid, device_id, endpoint, txn_id, event_id, ts) VALUES (?, ?, ?, ?, ?, ?)",
+async def insert_sent_transaction(tx: Tx, user_nid: int, transaction: Transaction, event_id: EventId, ts: int) -> bool:
+    """False if this transaction made an event before."""
+    changed = await tx.execute(
+        "INSERT INTO sent_transactions (user_nid, device_id, endpoint, txn_id, event_id, ts) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
         user_nid,
         transaction.device_id,
         transaction.endpoint,
@@ -390,6 +393,7 @@ async def insert_sent_transaction(tx: Tx, user_nid: int, transaction: Transactio
         event_id,
         ts,
     )
+    return changed > 0
 
 
 async def recent_transactions(tx: ReadTx, after_ts: int, limit: int) -> list[tuple[Transaction, EventId]]:

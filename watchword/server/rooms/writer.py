@@ -88,10 +88,9 @@ class RoomWriter:
         async with self.registry.locked(room_id) as room:
             if room is None or not room.is_alive:
                 raise Forbidden(NOT_IN_ROOM)
-            if transaction is not None:
-                earlier = await self.sent.find(transaction)
-                if earlier is not None:
-                    return earlier
+            earlier = None if transaction is None else self.sent.recent(transaction)
+            if earlier is not None:
+                return earlier
             if membership is not None:
                 await self._load_for(room, membership)
             decided = decision(room)
@@ -104,12 +103,14 @@ class RoomWriter:
                     event = await self.build(room, decided.draft)
                 case _:
                     assert_never(decided)
+            event_id = event.pdu.event_id
             async with self.appending(room) as (tx, durable):
-                await self.appender.append(tx, room, event)
                 if transaction is not None:
-                    await self.sent.record(tx, transaction, event.pdu.event_id, self.clock.now_ms())
+                    event_id = await self.sent.record(tx, transaction, event_id, self.clock.now_ms())
+                if event_id == event.pdu.event_id:
+                    await self.appender.append(tx, room, event)
         await durable()
-        return event.pdu.event_id
+        return event_id
 
     async def _load_for(self, room: Room, command: ChangeMembership) -> None:
         """Have at hand what the decision reads beside the key events."""
