@@ -205,6 +205,9 @@ class Egress(Struct, frozen=True):
             expected='a list of addresses such as "9.9.9.9" or "127.0.0.1:5353"',
         ),
     ] = ()
+    push_allowed_networks: Annotated[
+        tuple[str, ...], _about("Private networks in which push gateways may be.", **_NETWORKS)
+    ] = ()
 
 
 class Media(Struct, frozen=True):

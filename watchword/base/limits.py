@@ -199,3 +199,21 @@ unread_marks_max = 64
 unread_users_max = 20_000
 push_events_cached_max = 20_000
 push_rules_cached_max = 20_000
+
+# Pushers
+pusher_app_id_characters_max = 64
+pushkey_bytes_max = 512
+pusher_text_characters_max = 1_024
+pusher_data_bytes_max = 16_384
+pushers_per_user_max = 100
+push_journal_max = 20
+push_pending_max = 100
+push_active_max = 64
+push_wait_ms_min = 1_000
+push_wait_ms_max = 3_600_000
+push_age_ms_max = 86_400_000
+push_timeout_ms = 10_000
+push_answer_bytes_max = 65_536
+push_badge_rooms_max = 1_000
+notifications_page_max = 100
+notifications_page_default = 20

@@ -158,12 +158,11 @@ class Homeserver:
                 client,
                 self.federation_out.keys,
             ),
-            RoomLimits(
-                config.rooms.default_version, config.sync.rooms_in_memory_max, config.sync.event_cache_max
-            ),
+            RoomLimits(config.rooms.default_version, config.sync.rooms_in_memory_max, config.sync.event_cache_max),
         )
         rooms_later.reader = self.rooms.reader
-        self.push: Push = assemble_push(database, self.log, clock, entropy, self.rooms, self.accounts)
+        self._push_fetcher = _push_fetcher(config, self._resolver)
+        self.push: Push = assemble_push(database, self.log, clock, entropy, self.rooms, self.accounts, self._push_fetcher)
         self.federation_in = FederationIn.build(self.federation_out, self.log, self._fittings())
         self.sync: Sync = assemble_sync(
             SyncPorts(
@@ -174,6 +173,7 @@ class Homeserver:
                 e2ee_reader,
                 self.accounts.presence,
                 self.push.unread,
+                self.push.rules,
                 self.stopping,
                 clock,
             )
@@ -275,6 +275,7 @@ class Homeserver:
         await self.accounts.close()
         self.federation_out.close()
         await self._fetcher.close()
+        await self._push_fetcher.close()
         await self._resolver.close()
         await self.media.files.close()
         await self.world.database.close()
@@ -296,6 +297,10 @@ def _fetcher(config: Config, resolver: Resolver) -> Fetcher:
         verify_certificates=config.federation.verify_certificates,
         extra_ca_files=config.federation.extra_ca_files,
     )
+
+
+def _push_fetcher(config: Config, resolver: Resolver) -> Fetcher:
+    return Fetcher(resolver, AddressPolicy(config.egress.push_allowed_networks), user_agent=f"Watchword/{__version__}")
 
 
 def _federation_settings(config: Config, server_name: ServerName) -> FederationSettings:
@@ -361,4 +366,3 @@ UNSTABLE_FEATURES = {
     "com.beeper.msc4169": True,
 }
 """Flags of what is served under old names. Spec: client-server-api#get_matrixclientversions"""
-

@@ -6,9 +6,16 @@ from watchword.base.clock import Clock
 from watchword.base.entropy import Entropy
 from watchword.server.accounts.assembly import Accounts
 from watchword.server.changes import Change
+from watchword.server.push.audience import Audience
+from watchword.server.push.compose import Composer
 from watchword.server.push.counts import UnreadCounter
+from watchword.server.push.follower import PushFollower
 from watchword.server.push.noted import NotedEvents
+from watchword.server.push.notifications import Notifications
+from watchword.server.push.ports import Gateways
+from watchword.server.push.pushers import Pushers
 from watchword.server.push.rules import PushRules
+from watchword.server.push.sender import PushSender
 from watchword.server.rooms.assembly import Rooms
 from watchword.storage import Database, Log
 
@@ -19,18 +26,43 @@ class Push:
 
     rules: PushRules
     unread: UnreadCounter
+    pushers: Pushers
+    notifications: Notifications
+    follower: PushFollower
 
     async def run(self) -> None:
         """Tell gateways of what is new, for ever."""
+        await self.follower.run()
 
 
 def assemble_push(
-    database: Database, log: Log[Change], clock: Clock, entropy: Entropy, rooms: Rooms, accounts: Accounts
+    database: Database,
+    log: Log[Change],
+    clock: Clock,
+    entropy: Entropy,
+    rooms: Rooms,
+    accounts: Accounts,
+    gateways: Gateways,
+    *,
+    plain_http: bool = False,
 ) -> Push:
-    """Build everything of this feature. The log must not have begun to speak: counts listen to it."""
+    """Build everything of this feature. The log must not have begun to speak: counts listen to it.
+
+    plain_http: whether gateways may be without TLS; for test set-ups alone, and only if `gateways` can reach them.
+    """
     rules = PushRules(database, accounts.reader, accounts.user_data)
     rules.listen(log)
     events = NotedEvents(rooms.reader)
     unread = UnreadCounter(database, rooms.reader, rooms.ephemeral, accounts.reader, rules, events, log)
     unread.listen()
-    return Push(rules, unread)
+    pushers = Pushers(database, log, clock, plain_http)
+    composer = Composer(rooms.reader, unread)
+    sender = PushSender(database, pushers, gateways, composer.unread_rooms, clock, entropy)
+    audience = Audience(rooms.reader, accounts.reader, rules, events, composer)
+    return Push(
+        rules=rules,
+        unread=unread,
+        pushers=pushers,
+        notifications=Notifications(database, rooms.reader, accounts.reader, rules, events, unread, clock),
+        follower=PushFollower(database, log, clock, audience, pushers, sender),
+    )

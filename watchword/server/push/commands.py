@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from watchword.protocol.ids import DeviceId, EventId, UserId
+from watchword.base.errors import BadRequest
+from watchword.protocol.ids import DeviceId, EventId, RoomId, UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +86,30 @@ class JournalEntry:
     ts: int
     event_id: EventId | None
     outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A pusher that is not taken, and why."""
+
+    errcode: str
+    text: str
+
+    def error(self) -> BadRequest:
+        """To be raised at the door."""
+        return BadRequest(self.errcode, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a notification is about: an event, as far as the gateway may hear of it."""
+
+    event_id: EventId
+    room_id: RoomId
+    type: str
+    sender: UserId
+    content: Mapping[str, Any]
+    sender_display_name: str | None = None
+    room_name: str | None = None
+    room_alias: str | None = None
+    user_is_target: bool = False

@@ -113,9 +113,15 @@ class UnreadCounter:
         tally = await self._tally(user_id, room)
         return NOTHING_UNREAD if tally is None else tally.unread
 
+    def last_known(self, user_id: UserId, room_id: RoomId) -> Unread | None:
+        """What was counted last, if it is remembered and nothing was read since."""
+        user = self._users.get(user_id, None)
+        tally = None if user is None else user.tallies.get(room_id)
+        return None if tally is None or tally.stale else tally.unread
+
     async def read_up_to(self, user_id: UserId, room: Room) -> ReadUpTo:
         """Up to where a user has read a room by his receipts, not before he joined."""
-        return read_up_to(await self._ephemeral.receipts_of_user(room, user_id), await self._joined(user_id, room))
+        return read_up_to(await self._ephemeral.receipts_of_user(room, user_id), await self.joined_at(user_id, room))
 
     async def _tally(self, user_id: UserId, room: Room) -> Tally | None:
         """The user's tally, brought up to now; None if he is not in the room."""
@@ -188,7 +194,8 @@ class UnreadCounter:
         found: Mapping[EventId, StoredEvent] = await self._reader.found(wanted)
         return [event_id for event_id, event in found.items() if event.redacted_by_nid is not None]
 
-    async def _joined(self, user_id: UserId, room: Room) -> int:
+    async def joined_at(self, user_id: UserId, room: Room) -> int:
+        """The place in the timeline where a member's present stretch in the room began."""
         joined = room.joined_since.get(user_id)
         if joined is None:
             async with self._database.read() as tx:

@@ -1,5 +1,10 @@
-"""Every door of push."""
+"""The whole door of push, one table; `Router.mount(ENDPOINTS, push)` with a `Push`."""
 
-from watchword.server.push import endpoints_rules
+from watchword.edge.endpoint import Endpoint
+from watchword.server.push import endpoints_notifications, endpoints_pushers, endpoints_rules
 
-ENDPOINTS = endpoints_rules.ENDPOINTS
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *endpoints_rules.ENDPOINTS,
+    *endpoints_pushers.ENDPOINTS,
+    *endpoints_notifications.ENDPOINTS,
+)

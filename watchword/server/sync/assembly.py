@@ -12,7 +12,7 @@ from watchword.server.sync.device_lists import DeviceLists
 from watchword.server.sync.endpoints import SyncDoors
 from watchword.server.sync.filters import Filters
 from watchword.server.sync.invites import InviteSections
-from watchword.server.sync.ports import Presence, UnreadCounts
+from watchword.server.sync.ports import Presence, PushRules, UnreadCounts
 from watchword.server.sync.rooms import RoomSections
 from watchword.server.sync.service import SyncService
 from watchword.server.sync.waiting import WaitingRoom
@@ -30,6 +30,7 @@ class SyncPorts:
     e2ee: E2eeReader
     presence: Presence
     unread: UnreadCounts
+    push_rules: PushRules
     stopping: Stopping
     clock: Clock
 
@@ -56,6 +57,7 @@ def assemble_sync(ports: SyncPorts) -> Sync:
         e2ee=ports.e2ee,
         device_lists=DeviceLists(rooms, ports.e2ee),
         presence=ports.presence,
+        push_rules=ports.push_rules,
         waiting=waiting,
         stopping=ports.stopping,
         clock=ports.clock,

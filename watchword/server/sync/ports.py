@@ -28,6 +28,14 @@ class UnreadCounts(Protocol):
         ...
 
 
+class PushRules(Protocol):
+    """Fitted by `push`."""
+
+    async def content(self, user_id: UserId) -> bytes:
+        """The content of the user's m.push_rules as JSON, which exists also where it is not stored."""
+        ...
+
+
 class Presence(Protocol):
     """Fitted by `accounts`."""
 

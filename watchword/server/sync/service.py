@@ -32,13 +32,14 @@ from watchword.server.rooms.view import Reader
 from watchword.server.sync.device_lists import DeviceLists, MemberChanges
 from watchword.server.sync.filters import SyncFilter
 from watchword.server.sync.invites import InviteSections
-from watchword.server.sync.ports import Presence
+from watchword.server.sync.ports import Presence, PushRules
 from watchword.server.sync.rooms import Extras, RoomSections, RoomSpan
 from watchword.server.sync.waiting import WaitingRoom
 from watchword.server.sync.window import Window, open_window
 from watchword.storage import Log, Position
 
 _PRESENCE_MAX = 1_000
+_PUSH_RULES = "m.push_rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class SyncService:
     e2ee: E2eeReader
     device_lists: DeviceLists
     presence: Presence
+    push_rules: PushRules
     waiting: WaitingRoom
     stopping: Stopping
     clock: Clock
@@ -273,6 +275,7 @@ class SyncService:
         after = Position(0) if request.since is None else request.since
         everywhere: list[bytes] = []
         by_room: dict[RoomId, list[bytes]] = {}
+        has_rules = False
         for row in await self.accounts.account_data_since(request.requester.user_id, after):
             if row.position > window.until:
                 continue
@@ -280,6 +283,10 @@ class SyncService:
             if wanted.allows_type(row.type):
                 encoded = b'{"content":%b,"type":%b}' % (row.content, orjson.dumps(row.type))
                 (everywhere if row.room_id is None else by_room.setdefault(row.room_id, [])).append(encoded)
+                has_rules |= row.room_id is None and row.type == _PUSH_RULES
+        if request.since is None and not has_rules and request.sync_filter.account_data.allows_type(_PUSH_RULES):
+            content = await self.push_rules.content(request.requester.user_id)
+            everywhere.append(b'{"content":%b,"type":"m.push_rules"}' % content)
         return everywhere, by_room
 
     async def _presence(self, request: SyncRequest, window: Window) -> list[bytes]:
