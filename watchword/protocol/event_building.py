@@ -94,11 +94,11 @@ def _encode(json: Mapping[str, Any], strict: bool) -> bytes:
 
 def _fields(draft: EventDraft, version: RoomVersion) -> dict[str, Any]:
     json: dict[str, Any] = {
-        "auth_events": draft.auth_events,
+        "auth_events": list(draft.auth_events),
         "content": draft.content,
         "depth": draft.depth,
         "origin_server_ts": draft.origin_server_ts,
-        "prev_events": draft.prev_events,
+        "prev_events": list(draft.prev_events),
         "sender": draft.sender,
         "type": draft.type,
     }
@@ -118,11 +118,11 @@ def _fields(draft: EventDraft, version: RoomVersion) -> dict[str, Any]:
     return json
 
 
-def _pairs(event_ids: Sequence[EventId], hashes: Mapping[EventId, bytes]) -> list[tuple[EventId, Mapping[str, str]]]:
+def _pairs(event_ids: Sequence[EventId], hashes: Mapping[EventId, bytes]) -> list[list[object]]:
     missing = [event_id for event_id in event_ids if event_id not in hashes]
     if missing:
         raise LocalProtocolError(f"The reference hash of {missing[0]} is needed in this room version.")
-    return [(event_id, {"sha256": unpadded_base64.encode(hashes[event_id])}) for event_id in event_ids]
+    return [[event_id, {"sha256": unpadded_base64.encode(hashes[event_id])}] for event_id in event_ids]
 
 
 def _check_form(draft: EventDraft, version: RoomVersion) -> None:
