@@ -57,6 +57,7 @@ logger = logging.getLogger(__name__)
 _TIMELINE_LIMIT = 50
 _RETRY_MS_MAX = 10_000
 _ROOM_WAIT_MS = 30_000
+_KEY_RETRY_MS = 2_000
 _ENCRYPTION = {"algorithm": "m.megolm.v1.aes-sha2"}
 
 E = TypeVar("E")
@@ -98,7 +99,8 @@ class Session:
         self._sending: dict[str, asyncio.Lock] = {}
         self._work = asyncio.Event()
         self._first_sync = asyncio.Event()
-        self._tried_keys: set[tuple[str, str]] = set()
+        self._next_try_ms: dict[tuple[str, str], tuple[int, int]] = {}
+        """For keys asked for in the backup: how long was waited last, and when to ask again."""
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -263,15 +265,18 @@ class Session:
                 self._work.set()
 
     async def _fetch_missing_keys(self) -> None:
-        """Ask the backup, once each, for keys that events wait for."""
+        """Ask the backup for keys that events wait for, each less and less often."""
         if self.machine.backup.secret is None:
             return
         for missing in self._timeline.missing():
-            if missing not in self._tried_keys:
-                self._tried_keys.add(missing)
-                if await self._recovery.restore(*missing):
-                    await self._store.save()
-                    await self.events.publish(list(self._timeline.retry(*missing)))
+            waited_ms, next_ms = self._next_try_ms.get(missing, (_KEY_RETRY_MS, 0))
+            if self._clock.monotonic_ms() < next_ms:
+                continue
+            self._next_try_ms[missing] = (2 * waited_ms, self._clock.monotonic_ms() + waited_ms)
+            if await self._recovery.restore(*missing):
+                await self._store.save()
+                self._next_try_ms.pop(missing, None)
+                await self.events.publish(list(self._timeline.retry(*missing)))
 
     async def synced(self) -> None:
         """Wait until the first sync of this run is done."""
@@ -420,6 +425,7 @@ class Session:
         chunk = answer.get("chunk")
         events = [self._timeline.read(room_id, raw) for raw in (chunk if isinstance(chunk, list) else ())]
         await self._store.save()
+        self._work.set()
         return MessagesPage([event for event in events if event is not None], text_at(answer, "end"))
 
     # Attachments

@@ -95,6 +95,8 @@ class Homeserver:
                 if fault.after:
                     await handler(request)
                 return web.json_response(fault.body, status=fault.status, headers=fault.headers)
+        if request.path.rpartition("/")[2] not in ("register", "login", "refresh"):
+            self._who(request)
         response: web.StreamResponse = await handler(request)
         return response
 

@@ -23,12 +23,6 @@ from watchword.client.wire import ClientSettings
 KEY = b"k" * 32
 
 
-@pytest.fixture
-async def homeserver() -> AsyncIterator[Homeserver]:
-    async with listening(Homeserver()) as server:
-        yield server
-
-
 def settings(homeserver: Homeserver, path: Path, name: str) -> ClientSettings:
     return ClientSettings(homeserver.url, path / f"{name}.db", KEY, device_name=name, sync_timeout_ms=1_000)
 

@@ -29,12 +29,14 @@ class Run:
 
 def test_both_sides_see_the_same_string() -> None:
     run = Run()
-    assert run.alice.short_string is None
+    before = run.alice.short_string
     run.exchange()
-    assert run.alice.short_string == run.bob.short_string
-    assert run.alice.short_string is not None
-    assert all(1_000 <= number <= 9_191 for number in run.alice.short_string.decimals)
-    assert len(run.alice.short_string.emoji) == 7
+    string = run.alice.short_string
+    assert before is None
+    assert string is not None
+    assert string == run.bob.short_string
+    assert all(1_000 <= number <= 9_191 for number in string.decimals)
+    assert len(string.emoji) == 7
 
 
 def test_there_are_sixty_four_pictures_each_with_a_name() -> None:
