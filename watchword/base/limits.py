@@ -41,7 +41,7 @@ stop_grace_ms = 5_000
 # Memory
 log_ring_changes_max = 16_384
 rooms_in_memory_max = 2_000
-event_cache_max = 50_000
+event_cache_max = 8_192
 interned_names_max = 200_000
 
 # Database
@@ -189,6 +189,7 @@ events_stored_at_once = 500
 join_servers_max = 5
 invite_state_events_max = 100
 backfill_servers_max = 3
+backfill_rounds_max = 3
 backfill_pause_ms = 30_000
 missing_events_noted_max = 20
 server_acls_compiled_max = 2_000

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.protocol import event_types
 from watchword.protocol.ids import EventId, RoomId
@@ -59,16 +60,18 @@ class Pages:
         if wanted.backwards and start == tables.FOREVER:
             start = tables.ordering_of(room.last_position)
         page = await self._page(room, wanted, start)
-        if page.end is None and wanted.backwards and wanted.stop is None and len(page.events) < wanted.limit:
-            lowest = min((event.ordering or 0 for event in page.events), default=start)
-            if await self.backfill.fetch_before(room, lowest):
+        fetched = False
+        if wanted.backwards and wanted.stop is None:
+            for _ in range(limits.backfill_rounds_max):
+                if not await self._has_gap(room, start, page.end) or not await self.backfill.fetch_before(room, start + 1):
+                    break
+                fetched = True
                 page = await self._page(room, wanted, start)
-                if page.end is None and not page.events:
-                    page = Page(page.view, (), start)
         shown = [event for event in page.events if wanted.event_filter.allows(event.pdu)]
         end = page.end
-        if end is None and wanted.backwards and page.events and await self._has_more(room, page.events):
-            end = (page.events[-1].ordering or 1) - 1
+        if end is None and wanted.backwards and (fetched or page.events):
+            below = (page.events[-1].ordering or 1) - 1 if page.events else start
+            end = below if await self._has_gap(room, below, None) else None
         now_ms = self.clock.now_ms()
         parts = [
             b'"chunk":[' + b",".join(page.view.encode(event, now_ms) for event in shown) + b"]",
@@ -89,10 +92,12 @@ class Pages:
                 span = (start, tables.FOREVER if wanted.stop is None else wanted.stop)
             return await self.reader.timeline(view, tx, span, wanted.limit, backwards=wanted.backwards)
 
-    async def _has_more(self, room: Room, events: Sequence[StoredEvent]) -> bool:
-        """Whether other servers have events before the last of these."""
+    async def _has_gap(self, room: Room, start: int, end: int | None) -> bool:
+        """Whether events are missing in a page backwards from start to end, which is None where it reaches the beginning."""
         async with self.database.read() as tx:
-            return bool(await tables.missing_before(tx, room.room_nid, events[-1].ordering or 0, 1))
+            # What comes just before start + 1 belongs to this page: the page before ended there.
+            missing = await tables.missing_before(tx, room.room_nid, start + 1, 1)
+        return bool(missing) and (end is None or missing[0][1] > end)
 
     async def _senders(self, view: RoomView, events: Sequence[StoredEvent], now_ms: int) -> list[bytes]:
         """Member events of the senders of a page, as they are now."""
