@@ -34,7 +34,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("town")
     authority = DemoAuthority(folder, SystemClock())
     hub = Hub(unused_port(), authority, [f"peer{number}.example" for number in range(_PEERS)])
-    servers = [Server(name, folder, authority) for name in ("north.example", "south.example")]
+    servers = north, south = [Server(name, folder, authority) for name in ("north.example", "south.example")]
     played = [elsewhere(name, hub.port, folder) for name in hub.names]
     try:
         for server in servers:
@@ -42,7 +42,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
             server.launch()
         for server in servers:
             server.await_answer()
-        yield Town(folder, authority, *servers, hub)
+        yield Town(folder, authority, north, south, hub)
     finally:
         hub.close()
         for server in servers:
