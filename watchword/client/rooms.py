@@ -32,11 +32,12 @@ class MemberRow(msgspec.Struct, frozen=True):
 
 @dataclass
 class Room:
-    """A room in memory. members: user → "join", "invite" or "knock"."""
+    """A room in memory. members: user → "join", "invite" or "knock". readers: kept until one of them changes."""
 
     room_id: str
     row: RoomRow
     members: dict[str, str] = field(default_factory=dict)
+    readers: frozenset[str] | None = None
 
 
 class RoomBook:
@@ -69,8 +70,10 @@ class RoomBook:
         room = self._rooms.get(room_id)
         if room is None:
             return frozenset()
-        wanted = ("join",) if room.row.history_visibility == "joined" else ("join", "invite")
-        return frozenset(user_id for user_id, membership in room.members.items() if membership in wanted)
+        if room.readers is None:
+            wanted = ("join",) if room.row.history_visibility == "joined" else ("join", "invite")
+            room.readers = frozenset(user_id for user_id, membership in room.members.items() if membership in wanted)
+        return room.readers
 
     def set_membership(self, room_id: str, membership: str) -> bool:
         """Our own membership; True if it changed."""
@@ -100,6 +103,7 @@ class RoomBook:
         if room is None or room.members.get(user_id) == membership:
             return
         name = f"{room_id}|{user_id}"
+        room.readers = None
         if membership in ("join", "invite", "knock"):
             room.members[user_id] = membership
             self._members.put(name, MemberRow(membership))
@@ -114,4 +118,5 @@ class RoomBook:
             room = self._rooms[room_id] = Room(room_id, row)
         if row != old or room_id not in self._rows:
             room.row = row
+            room.readers = None
             self._rows.put(room_id, row)

@@ -106,6 +106,12 @@ class DeviceBook:
         """Rises with every change that may matter to who gets a key."""
         self._asked: dict[str, dict[str, int]] = {}
         self._failures: dict[str, tuple[int, int]] = {}
+        self._stale: set[str] = set()
+        self._replaced: set[str] = set()
+        for name in self._users.names():
+            row = self._users.get(name)
+            assert row is not None
+            self._index(name, row)
         self.notices: list[Notice] = []
 
     # What is known
@@ -155,7 +161,7 @@ class DeviceBook:
 
     def unacknowledged(self, users: Iterable[str]) -> set[str]:
         """Those whose master key changed since we last accepted it."""
-        return {user for user in users if (identity := self.identity(user)) is not None and identity.replaced is not None}
+        return self._replaced.intersection(users) if self._replaced else set()
 
     # What our user decides
 
@@ -193,8 +199,18 @@ class DeviceBook:
             self._put(user_id, row, identity=self._with_our_signature(identity))
 
     def _put(self, user_id: str, row: UserRow, **changes: Any) -> None:
-        self._users.put(user_id, msgspec.structs.replace(row, **changes))
+        self._put_row(user_id, msgspec.structs.replace(row, **changes))
         self.version += 1
+
+    def _put_row(self, user_id: str, row: UserRow) -> None:
+        self._users.put(user_id, row)
+        self._index(user_id, row)
+
+    def _index(self, user_id: str, row: UserRow) -> None:
+        """Keep the exceptions at hand, so that asking for them does not cost a look at everybody."""
+        (self._stale.discard if row.clean else self._stale.add)(user_id)
+        replaced = row.identity is not None and row.identity.replaced is not None
+        (self._replaced.add if replaced else self._replaced.discard)(user_id)
 
     # Tracking
 
@@ -203,29 +219,32 @@ class DeviceBook:
         for user_id in users:
             row = self._users.get(user_id)
             if row is None or not row.followed:
-                self._users.put(user_id, msgspec.structs.replace(row or UserRow(), followed=True))
+                self._put_row(user_id, msgspec.structs.replace(row or UserRow(), followed=True))
 
     def receive_changes(self, changed: Iterable[str], left: Iterable[str]) -> None:
         """Take in `device_lists` of a sync (or /keys/changes). Users we do not track are none of our business."""
         for user_id in changed:
             if (row := self._users.get(user_id)) is not None:
-                self._users.put(user_id, msgspec.structs.replace(row, generation=row.generation + 1, clean=False))
+                self._put_row(user_id, msgspec.structs.replace(row, generation=row.generation + 1, clean=False))
                 self._failures.pop(user_id, None)
         for user_id in left:
             # No further changes will be told, so whatever we know is stale from now on; the pins stay.
             if (row := self._users.get(user_id)) is not None and user_id != self.user_id:
                 stale = msgspec.structs.replace(row, generation=row.generation + 1, clean=False, followed=False)
-                self._users.put(user_id, stale)
+                self._put_row(user_id, stale)
 
     def unclean(self, users: Iterable[str]) -> list[str]:
         """Those of these users whose list must be fetched (again) and may be asked for now."""
+        if not self._stale:
+            return []
         now_ms = self._clock.monotonic_ms()
-        result = []
-        for user_id in users:
-            row = self._users.get(user_id)
-            if row is not None and not row.clean and self._failures.get(user_id, (0, now_ms))[1] <= now_ms:
-                result.append(user_id)
-        return result
+        return [
+            user_id for user_id in users if user_id in self._stale and self._failures.get(user_id, (0, now_ms))[1] <= now_ms
+        ]
+
+    def stale(self) -> list[str]:
+        """Those followed users whose list must be fetched (again)."""
+        return [user_id for user_id in self._stale if (row := self._users.get(user_id)) is not None and row.followed]
 
     def tracked(self) -> list[str]:
         """Every user whose devices we follow now."""
@@ -276,7 +295,7 @@ class DeviceBook:
         row = self._users.get(user_id) or UserRow()
         identity = self._checked_identity(user_id, row.identity, body)
         devices = self._checked_devices(user_id, row, identity, object_at(body, "device_keys", user_id))
-        self._users.put(
+        self._put_row(
             user_id,
             UserRow(row.generation, row.generation == generation, row.followed, devices, identity),
         )

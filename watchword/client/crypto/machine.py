@@ -181,7 +181,7 @@ class CryptoMachine:
         upload = self.account.outgoing(self._new_id())
         if upload is not None:
             requests.append(upload)
-        requests += self.devices.queries(self.devices.tracked(), self._new_ids())
+        requests += self.devices.queries(self.devices.stale(), self._new_ids())
         requests += self._claims_for(self._peers_to_unwedge())
         requests += self.outbox.requests()
         backup = self.backup.outgoing(self._new_id())

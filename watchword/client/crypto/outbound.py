@@ -151,7 +151,7 @@ class OutboundSessions:
         version, users, until_ms = self._prepared.get(room_id, (-1, frozenset(), None))
         if until_ms is not None and until_ms <= self._clock.monotonic_ms():
             return False
-        return version == self._book.version and users == frozenset(members)
+        return version == self._book.version and (users is members or users == frozenset(members))
 
     def peers_without_session(self, members: Iterable[str]) -> list[Device]:
         """Devices that should get keys but have no channel yet, and may be asked for one."""

@@ -4,6 +4,8 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.client.crypto.key_server import ALICE, BOB, ROOM, KeyServer, a_device, with_identity
 from watchword.base.clock import ManualClock
@@ -505,3 +507,43 @@ def test_a_failed_claim_is_given_up_for_now() -> None:
         alice.carry(requests)
     alice.machine.receive_failure(requests[0].request_id)
     assert not any(isinstance(request, KeysClaim) for request in alice.machine.prepare_room(ROOM, [ALICE, BOB]))
+
+
+_KEYS = st.sampled_from(
+    (
+        "type content sender keys signatures device_keys one_time_keys master_keys user_id usage algorithm ciphertext "
+        "sender_key session_id room_id code transaction_id from_device method A1 B1 ed25519:B1 curve25519:B1 "
+        f"signed_curve25519:AAAAAA key body {ALICE} {BOB}"
+    ).split()
+)
+_TEXTS = st.sampled_from(["m.room.encrypted", "m.room_key.withheld", "m.key.verification.start", ALICE, BOB, "", "A" * 43])
+_LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | _TEXTS | _KEYS
+_JSON = st.recursive(
+    _LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=6),
+    max_leaves=25,
+)
+_OBJECTS = st.dictionaries(_KEYS, _JSON, max_size=8)
+_ALICE = a_device(KeyServer(), ALICE, "A1")  # its state only grows; each example must be survived
+
+
+@settings(max_examples=150, deadline=None)
+@given(_JSON, _OBJECTS)
+def test_no_event_whatever_it_says_stops_the_machine(event: Any, content: dict[str, Any]) -> None:
+    _ALICE.machine.receive_sync([event, {"type": "m.room.encrypted", "sender": BOB, "content": content}])
+    _ALICE.machine.receive_sync([{"type": "m.key.verification.start", "sender": BOB, "content": content}])
+    _ALICE.machine.receive_room_state(ROOM, "m.room.encryption", "", content)
+    with pytest.raises(DecryptionFailure):
+        _ALICE.machine.decrypt(ROOM, {"content": content})
+
+
+@settings(max_examples=150, deadline=None)
+@given(_OBJECTS)
+def test_no_answer_whatever_it_says_stops_the_machine(answer: dict[str, Any]) -> None:
+    machine = _ALICE.machine
+    machine.receive_sync([], changed=[BOB])
+    machine.devices.track([BOB])
+    for request in [*machine.outgoing(), *machine.prepare_room(ROOM, [ALICE, BOB])]:
+        machine.receive_answer(request.request_id, answer)
+    machine.backup.use(answer)
+    machine.cross_signing.receive_secrets({name: value for name, value in answer.items() if isinstance(value, str)})
