@@ -12,6 +12,7 @@ Deliberately absent: more than one process writing.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +26,8 @@ import apsw
 from watchword.base import limits
 from watchword.base.errors import StorageError
 from watchword.storage.database import ReadTx, Row, Tx, Value
+
+logger = logging.getLogger(__name__)
 
 _READERS_IDLE_MAX = 8
 _STATEMENT_CACHE = 256
@@ -94,7 +97,7 @@ class SqliteDatabase:
                 self._writer.execute("RELEASE tx")
         except BaseException as error:
             tx.abandon()
-            self._undo(is_first)
+            self._undo(is_first, error)
             if isinstance(error, apsw.Error):
                 raise StorageError(f"a transaction failed: {type(error).__name__}") from error
             raise
@@ -105,18 +108,29 @@ class SqliteDatabase:
         if wait:
             await tx.durable()
 
-    def _undo(self, is_first: bool) -> None:
-        try:
-            if is_first:
-                self._in_batch = False
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-            else:
+    def _undo(self, is_first: bool, error: BaseException) -> None:
+        """Take back the current transaction, and no other of its batch if that can be helped."""
+        if not is_first and self._writer.in_transaction:
+            try:
                 self._writer.execute("ROLLBACK TO tx")
                 self._writer.execute("RELEASE tx")
-        except apsw.Error:
-            # The engine gave up the whole batch (a full disk, say); COMMIT will tell every member.
-            return
+            except apsw.Error:
+                logger.warning("A transaction could not be undone alone.")
+            else:
+                return
+        # Either it is alone, or the engine gave up the whole batch (a full disk, say): no COMMIT will save the others.
+        self._roll_back()
+        self._in_batch = False
+        lost, self._batch = self._batch, []
+        for tx in lost:
+            tx.finish(error)
+
+    def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            try:
+                self._writer.execute("ROLLBACK")
+            except apsw.Error:
+                logger.exception("A batch could not be rolled back.")
 
     async def _take_pen(self) -> None:
         if self._closed:
@@ -131,7 +145,7 @@ class SqliteDatabase:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._pass_pen()
             raise
 
@@ -172,8 +186,8 @@ class SqliteDatabase:
 
     def _committed(self, failure: Exception | None) -> None:
         batch, self._batch = self._batch, []
-        if failure is not None and self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
+        if failure is not None:
+            self._roll_back()
         self._in_batch = False
         for tx in batch:
             tx.finish(failure)
@@ -258,7 +272,7 @@ class SqliteTx(SqliteReadTx):
         super().__init__(connection)
         self._open = True
         self._done = False
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._on_commit: list[Callable[[], object]] = []
         self._on_failure: list[Callable[[], object]] = []
@@ -292,23 +306,31 @@ class SqliteTx(SqliteReadTx):
         """The block failed; nothing of it will ever be durable."""
         self._done = True
         self._failure = StorageError("the transaction was abandoned")
-        for action in self._on_failure:
-            action()
+        self._act(self._on_failure)
 
-    def finish(self, failure: Exception | None) -> None:
+    def finish(self, failure: BaseException | None) -> None:
         """The batch's COMMIT ended: tell whoever waits."""
         self._done = True
         self._failure = failure
-        for action in self._on_commit if failure is None else self._on_failure:
-            action()
+        self._act(self._on_commit if failure is None else self._on_failure)
         if self._waiter is not None and not self._waiter.done():
             if failure is None:
                 self._waiter.set_result(None)
             else:
                 self._waiter.set_exception(_lost(failure))
 
+    def _act(self, actions: Sequence[Callable[[], object]]) -> None:
+        for action in actions:
+            try:
+                action()
+            except Exception:
+                # The pen is still to be passed: a broken listener must not stop every writer.
+                logger.exception("What follows a transaction failed.")
+        # A room may keep this object for as long as it lives; what the actions refer to need not stay.
+        self._on_commit, self._on_failure = [], []
 
-def _lost(failure: Exception) -> StorageError:
+
+def _lost(failure: BaseException) -> StorageError:
     error = StorageError(f"a commit failed: {type(failure).__name__}")
     error.__cause__ = failure
     return error
