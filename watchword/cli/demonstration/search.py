@@ -19,7 +19,7 @@ class Needle:
 
 def needles(texts: Sequence[str], picture: bytes) -> list[Needle]:
     """Every sentence as UTF-8, as UTF-16 and as escaped JSON, and pieces of the picture from its middle."""
-    found = []
+    found: list[tuple[Path, str]] = []
     for text in texts:
         found.append(Needle(text, text.encode()))
         found.append(Needle(text, text.encode("utf-16-le")))
@@ -43,7 +43,7 @@ def search(folders: Sequence[Path], wanted: Sequence[Needle]) -> tuple[int, list
     """How many bytes were searched, and what was found where."""
     overlap = max(len(needle.data) for needle in wanted)
     size = 0
-    found = []
+    found: list[tuple[Path, str]] = []
     for path in files_under(folders):
         tail = b""
         with path.open("rb") as file:

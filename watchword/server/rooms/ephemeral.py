@@ -117,6 +117,8 @@ class Ephemeral:
             position = await self.log.append(tx, change)
             row = ReceiptRow(receipt.user_id, receipt.receipt_type, thread_id, receipt.event_id, ordering, ts, position)
             await member_tables.save_receipt(tx, room.room_nid, user_nid, row)
+            # Too high after a failed commit does no harm: it only makes a reader look.
+            room.receipts_position = position
 
     async def receipts_since(self, room: Room, user_id: UserId, after: Position, until: Position) -> Sequence[ReceiptRow]:
         """Receipts that moved in a span, as this user may see them: other people's private ones never."""

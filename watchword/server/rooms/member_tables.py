@@ -123,6 +123,12 @@ async def receipts_of_user(tx: ReadTx, room_nid: int, user_nid: int) -> list[Rec
     return [_receipt(row) for row in rows]
 
 
+async def last_receipt_position(tx: ReadTx, room_nid: int) -> int:
+    """Where a receipt last moved in a room; 0 if never."""
+    row = await tx.fetch_one("SELECT MAX(position) FROM receipts WHERE room_nid = ?", room_nid)
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
 async def receipts_since(tx: ReadTx, room_nid: int, after: int, until: int, limit: int) -> list[ReceiptRow]:
     rows = await tx.fetch_all(
         "SELECT n.name, r.receipt_type, r.thread_id, r.event_id, r.ordering, r.ts, r.position FROM receipts AS r "

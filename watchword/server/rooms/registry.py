@@ -108,6 +108,7 @@ class RoomRegistry:
             room.members.set(user_id, membership)
         room.last_state_position = await tables.last_state_position(tx, row.room_nid)
         room.last_position = await tables.last_position(tx, row.room_nid)
+        room.receipts_position = await member_tables.last_receipt_position(tx, row.room_nid)
         room.recent_floor = tables.ordering_of(room.last_position)
         await self._fill(tx, room, [(kind, "") for kind in KEY_TYPES])
         if len(room.extremities) > 1:

@@ -75,7 +75,7 @@ class Room:
     extremities: event_id → depth. forks: the state after each extremity while there are several.
     follows_newest: the database knows that the extremity is the newest event.
     last_position: of the newest live event. last_state_position: where the line last changed.
-    recent: every shown event above the ordering recent_floor, oldest first.
+    receipts_position: where a receipt last moved. recent: every shown event above the ordering recent_floor, oldest first.
     visibility, joined_since: what views read, worked out on demand (joined_since: start of the present stretch).
     """
 
@@ -94,6 +94,7 @@ class Room:
     evicted: bool = False
     last_position: int = 0
     last_state_position: int = 0
+    receipts_position: int = 0
     recent: list[StoredEvent] = field(default_factory=list)
     recent_floor: int = 0
     visibility: History | None = None

@@ -12,7 +12,7 @@ from watchword.server.rooms.commands import Transaction
 from watchword.storage import Database, Tx
 from watchword.storage.names import Names
 
-_REMEMBERED_MAX = 50_000
+_REMEMBERED_MAX = 10_000
 REMEMBERED_MS = 24 * 3_600_000
 
 

@@ -8,7 +8,7 @@ import cachebox
 import msgspec
 
 from watchword.base import limits
-from watchword.protocol.client_events import client_event_base, encode_content
+from watchword.protocol.client_events import client_event_base, encode_content, with_room_id
 from watchword.protocol.events import Pdu
 from watchword.protocol.ids import EventId, RoomId, UserId, room_id_of_create
 from watchword.protocol.room_versions import ROOM_VERSIONS, RoomVersion
@@ -38,6 +38,7 @@ class StoredEvent:
     replaced: "StoredEvent | None" = None
     redacted_because: "StoredEvent | None" = None
     _base: bytes | None = field(default=None, repr=False)
+    _base_in_room: bytes | None = field(default=None, repr=False)
     _content: bytes | None = field(default=None, repr=False)
 
     @property
@@ -61,6 +62,12 @@ class StoredEvent:
         if self._base is None:
             self._base = client_event_base(self.pdu, self.version)
         return self._base
+
+    def base_in_room(self) -> bytes:
+        """The same with room_id; encoded once."""
+        if self._base_in_room is None:
+            self._base_in_room = with_room_id(self.base(), self.pdu.room_id)
+        return self._base_in_room
 
     def encoded_content(self) -> bytes:
         """The content alone, for `prev_content` of its successor; encoded once."""

@@ -17,6 +17,12 @@ from watchword.server.rooms.visibility import History, Interval, Overlay, Sight
 from watchword.storage import ReadTx
 from watchword.storage.names import Names
 
+_PLAIN_TAILS = {
+    membership: b'%b,"unsigned":{"age":%d,"membership":"' + membership.encode() + b'"}}'
+    for membership in ("join", "leave", "invite", "knock", "ban")
+}
+"""How an event ends of which there is nothing else to say: nearly all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:
@@ -50,9 +56,10 @@ class RoomView:
             else self.sight.membership_at(event.pdu, event.position, self.overlays.get(event.nid))
         )
         age_ms = max(0, now_ms - event.pdu.origin_server_ts)
-        base = event.base()
-        if with_room_id:
-            base = client_events.with_room_id(base, event.pdu.room_id)
+        base = event.base_in_room() if with_room_id else event.base()
+        is_plain = event.replaced is None and event.redacted_because is None and relations is None
+        if is_plain and event.pdu.sender != self.reader.user_id and membership in _PLAIN_TAILS:
+            return _PLAIN_TAILS[membership] % (base, age_ms)
         unsigned = client_events.encode_unsigned(
             age_ms=age_ms,
             membership=membership,

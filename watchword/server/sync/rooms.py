@@ -172,7 +172,7 @@ class RoomSections:
         if floor >= room.recent_floor:
             events = [event for event in room.recent if floor < (event.ordering or 0) <= ceiling]
             await self._reader.sights.look_at(tx, view, events)
-            found = [event for event in events if view.sees(event)]
+            found = events if view.sight.all_visible else [event for event in events if view.sees(event)]
         else:
             page = await self._reader.timeline(view, tx, (floor, ceiling), limit + 1, backwards=True)
             found = list(reversed(page.events))
@@ -293,7 +293,11 @@ class RoomSections:
                 events.append(orjson.dumps({"type": "m.typing", "content": {"user_ids": typing}}))
         if wanted.allows_type("m.receipt") and (extras.receipts or span.since is None):
             after = Position(0) if span.since is None else span.since
-            receipts = await self._ephemeral.receipts_since(room, span.reader.user_id, after, span.until)
+            receipts = (
+                ()
+                if room.receipts_position <= after
+                else await self._ephemeral.receipts_since(room, span.reader.user_id, after, span.until)
+            )
             if receipts:
                 events.append(orjson.dumps({"type": "m.receipt", "content": receipts_content(receipts)}))
         return events
