@@ -110,13 +110,18 @@ class Intake:
             return Taken(missing_auth=lacking)
         before: StateMap = room.state
         missing: Collection[EventId] = ()
-        if room.extremities.keys() != set(pdu.prev_events):
+        follows = room.extremities.keys() == set(pdu.prev_events)
+        if not follows:
             found = await self._before(tx, room, pdu, terms)
             if isinstance(found, Taken):
                 return found
             before, missing = found
-        flags, reason, fork = await self._judged(tx, room, pdu, before, cited)
         is_known = known is not None
+        if not is_known and not follows and pdu.state_key is not None:
+            # Resolution looks events up: this one may be in conflict.
+            await self.writer.appender.append_outliers(tx, room.room_nid, [(pdu, event.json, 0)])
+            is_known = True
+        flags, reason, fork = await self._judged(tx, room, pdu, before, cited)
         new = NewPdu(pdu, event.json, flags, fork, missing, is_known=is_known, is_sent_out=terms.is_sent_out)
         copy = dict(before) if terms.wants_before else None
         await self.writer.appender.append(tx, room, new)

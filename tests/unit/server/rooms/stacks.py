@@ -14,7 +14,7 @@ from watchword.base.entropy import SeededEntropy
 from watchword.base.errors import PeerError, Refusal
 from watchword.protocol import canonical_json
 from watchword.protocol.event_building import EventDraft, build_event
-from watchword.protocol.events import StateKey
+from watchword.protocol.events import StateKey, reference_hash
 from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, UserId, domain_of
 from watchword.protocol.room_versions import RoomVersion
 from watchword.protocol.signatures import SigningKey, required_signers, verify_event
@@ -126,9 +126,7 @@ class Remote:
         invite_room_state: Sequence[Mapping[str, Any]],
     ) -> dict[str, Any]:
         state = [copied(each) for each in invite_room_state]
-        return dict(
-            await self._json(server, "invite", IncomingInvite(room_id, event_id, room_version, copied(event), state))
-        )
+        return dict(await self._json(server, "invite", IncomingInvite(room_id, event_id, room_version, copied(event), state)))
 
     async def backfill(
         self, server: ServerName, room_id: RoomId, from_event_ids: Sequence[EventId], limit: int
@@ -258,9 +256,7 @@ class Stack:
     def user(self, localpart: str) -> UserId:
         return UserId(f"@{localpart}:{self.name}")
 
-    async def create(
-        self, creator: str = "alice", version: str = "12", *, preset: str = "public_chat", **more: Any
-    ) -> RoomId:
+    async def create(self, creator: str = "alice", version: str = "12", *, preset: str = "public_chat", **more: Any) -> RoomId:
         self.clock.advance(1)
         return await self.rooms.membership.create(CreateRoom(self.user(creator), version, preset, **more))
 
@@ -374,6 +370,7 @@ class Stack:
         auth_events: Sequence[EventId] | None = None,
         depth: int | None = None,
         key: SigningKey | None = None,
+        event_id: str | None = None,
     ) -> dict[str, Any]:
         """An event that this server signs without asking any rule."""
         room = await self.room(room_id)
@@ -393,8 +390,22 @@ class Stack:
             list(room.extremities) if prev_events is None else prev_events,
             auth_events,
             state_key,
+            None,
+            await self._opaque_id(room, event_id),
+            await self._hashes(room, [*(prev_events or room.extremities), *auth_events]),
         )
         return copied(build_event(draft, room.version, self.name, key or self.key).pdu.json)
+
+    async def _opaque_id(self, room: Room, event_id: str | None) -> EventId | None:
+        if not room.version.event_ids_in_events:
+            return None
+        return EventId(event_id or f"${self.clock.now_ms()}:{self.name}")
+
+    async def _hashes(self, room: Room, event_ids: Sequence[EventId]) -> Mapping[EventId, bytes]:
+        if not room.version.event_ids_in_events:
+            return {}
+        found = await self.rooms.reader.found(event_ids)
+        return {each: reference_hash(found[each].pdu.json, room.version) if each in found else b"" for each in event_ids}
 
 
 def copied_bytes(event: bytes) -> dict[str, Any]:
