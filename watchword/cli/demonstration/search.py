@@ -19,7 +19,7 @@ class Needle:
 
 def needles(texts: Sequence[str], picture: bytes) -> list[Needle]:
     """Every sentence as UTF-8, as UTF-16 and as escaped JSON, and pieces of the picture from its middle."""
-    found: list[tuple[Path, str]] = []
+    found: list[Needle] = []
     for text in texts:
         found.append(Needle(text, text.encode()))
         found.append(Needle(text, text.encode("utf-16-le")))
