@@ -12,7 +12,7 @@ from tests.end_to_end.harness.servers import Server, elsewhere, unused_port
 from watchword.base.clock import SystemClock
 from watchword.cli.demonstration.authority import DemoAuthority
 
-_PEERS = 120
+_PEERS = 400
 _ANSWER_SECONDS = 5
 _MEMORY_BYTES_MAX = 400_000_000
 
