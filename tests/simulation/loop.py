@@ -53,9 +53,9 @@ class Life:
         """Free what was left hanging. Nothing of it can do harm any more."""
         for task in self.tasks:
             if not task.done():
-                task._log_destroy_pending = False
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
                 with contextlib.suppress(BaseException):
-                    task.get_coro().close()  # type: ignore[union-attr]
+                    task.get_coro().close()
         self.tasks.clear()
 
 
