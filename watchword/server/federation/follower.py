@@ -75,14 +75,16 @@ class FederationFollower:
             group.create_task(self._keep_saving())
             while True:
                 await self._log.wait(self._followed)
-                for logged in await self._log.read(self._followed, _CHUNK):
+                chunk = await self._log.read(self._followed, _CHUNK)
+                for logged in chunk:
                     servers = await self._destinations(logged)
                     if servers:
                         self._sender.offer(servers, item_of(logged.position, logged.change))
                     self._followed = logged.position
                 self._changed.set()
-                # Far behind, there is always a next chunk: let others have their turn.
-                await self._clock.sleep(0)
+                if len(chunk) == _CHUNK:
+                    # Far behind, there is always a next chunk: let others have their turn.
+                    await self._clock.sleep(0)
 
     async def _destinations(self, logged: Logged[Change]) -> Collection[ServerName]:
         try:
