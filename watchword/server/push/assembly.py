@@ -12,11 +12,10 @@ from watchword.server.push.counts import UnreadCounter
 from watchword.server.push.follower import PushFollower
 from watchword.server.push.noted import NotedEvents
 from watchword.server.push.notifications import Notifications
-from watchword.server.push.ports import Gateways
+from watchword.server.push.ports import Gateways, RoomParts
 from watchword.server.push.pushers import Pushers
 from watchword.server.push.rules import PushRules
 from watchword.server.push.sender import PushSender
-from watchword.server.rooms.assembly import Rooms
 from watchword.storage import Database, Log
 
 
@@ -40,7 +39,7 @@ def assemble_push(
     log: Log[Change],
     clock: Clock,
     entropy: Entropy,
-    rooms: Rooms,
+    rooms: RoomParts,
     accounts: Accounts,
     gateways: Gateways,
     *,

@@ -33,7 +33,7 @@ _CURSOR_LAG_MAX = 1_000
 
 
 class PushFollower:
-    """One per server. Run `run` as long as the server lives."""
+    """One per server. Run `run` as long as the server lives. followed: the position up to which all was looked at."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class PushFollower:
         self._pushers = pushers
         self._sender = sender
         self._by_user: dict[UserId, list[Pusher]] = {}
-        self._followed = Position(0)
+        self.followed = Position(0)
         self._saved = Position(0)
 
     async def run(self) -> None:
@@ -61,16 +61,16 @@ class PushFollower:
             self._sender.start(group)
             group.create_task(self._keep_saving())
             while True:
-                batch = await self._log.read(self._followed, _PAGE)
+                batch = await self._log.read(self.followed, _PAGE)
                 if not batch:
-                    await self._log.wait(self._followed)
+                    await self._log.wait(self.followed)
                     continue
                 for logged in batch:
                     await self._supervised(logged)
 
     async def _read_pushers(self) -> None:
         async with self._database.read() as tx:
-            self._followed = self._saved = await self._log.cursor(tx, NAME)
+            self.followed = self._saved = await self._log.cursor(tx, NAME)
             last = 0
             while page := await tables.pushers_after(tx, last, _PAGE):
                 for pusher in page:
@@ -84,7 +84,7 @@ class PushFollower:
         except Exception:
             # One change that cannot be acted on must not stop all those after it.
             logger.exception("A change was not told to pushers.", extra={"position": logged.position})
-        self._followed = logged.position
+        self.followed = logged.position
 
     async def _act(self, logged: Logged[Change]) -> None:
         match logged.change:
@@ -129,7 +129,7 @@ class PushFollower:
     async def save(self) -> None:
         """Write how far all is settled. Where nobody has pushers, seldom: to read the log again costs little."""
         owed = self._sender.owed_after()
-        position = self._followed if owed is None else min(owed, self._followed)
+        position = self.followed if owed is None else min(owed, self.followed)
         if position == self._saved or (not self._by_user and position - self._saved < _CURSOR_LAG_MAX):
             return
         async with self._database.write() as tx:

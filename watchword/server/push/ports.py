@@ -3,6 +3,8 @@
 from typing import Any, Protocol
 
 from watchword.edge.fetch import Outgoing
+from watchword.server.rooms.ephemeral import Ephemeral
+from watchword.server.rooms.reader import RoomReader
 
 
 class Gateways(Protocol):
@@ -11,3 +13,13 @@ class Gateways(Protocol):
     async def fetch_json(self, outgoing: Outgoing) -> dict[str, Any]:
         """The JSON object that the gateway answers with. Raises PeerError."""
         ...
+
+
+class RoomParts(Protocol):
+    """The parts of rooms that push reads. Fitted by `rooms.assembly.Rooms`."""
+
+    @property
+    def reader(self) -> RoomReader: ...
+
+    @property
+    def ephemeral(self) -> Ephemeral: ...

@@ -135,14 +135,18 @@ class PushSender:
             while queue.waiting:
                 await self._clock.sleep(queue.pusher.retry_after_ts - self._clock.now_ms())
                 async with self._active:
-                    await self._attempt(queue, queue.waiting[0])
-        except Exception:
-            # One notification that cannot be told must not stop the others, nor those of other pushers.
-            logger.exception("A notification was not told.", extra={"user_id": queue.pusher.key.user_id})
-            queue.waiting.clear()
+                    await self._supervised(queue, queue.waiting[0])
         finally:
             if queue.task is me:
                 queue.task = None
+
+    async def _supervised(self, queue: _Queue, notice: Notice) -> None:
+        try:
+            await self._attempt(queue, notice)
+        except Exception:
+            # One notification that cannot be told must not stop the others, nor those of other pushers.
+            logger.exception("A notification was not told.", extra={"user_id": queue.pusher.key.user_id})
+            self._done(queue, notice)
 
     async def _attempt(self, queue: _Queue, notice: Notice) -> None:
         pusher = queue.pusher

@@ -1,0 +1,57 @@
+from tests.unit.server.push.world import BOB, PHONE, PushWorld
+from watchword.protocol.ids import EventId
+from watchword.server.push import tables
+from watchword.server.push.commands import JournalEntry, PusherForm, PusherKey
+from watchword.storage import Position
+
+FORM = PusherForm("http", "App", "Phone", "", "en", {"url": "x", "n": [1]})
+
+
+async def saved(world: PushWorld, *pushkeys: str) -> None:
+    async with world.database.write() as tx:
+        for pushkey in pushkeys:
+            await tables.save_pusher(tx, PusherKey(BOB, "app", pushkey), PHONE, FORM, 5, Position(7))
+
+
+async def test_a_pusher_comes_back_as_it_was(world: PushWorld) -> None:
+    await saved(world, "key")
+    async with world.database.read() as tx:
+        (pusher,) = await tables.pushers_of(tx, BOB)
+    assert (pusher.form, pusher.device_id, pusher.pushkey_ts, pusher.delivered) == (FORM, PHONE, 5, 7)
+
+
+async def test_all_pushers_come_in_pages(world: PushWorld) -> None:
+    await saved(world, "one", "two", "three")
+    async with world.database.read() as tx:
+        first = await tables.pushers_after(tx, 0, 2)
+        rest = await tables.pushers_after(tx, first[-1].pusher_id, 2)
+    assert [pusher.key.pushkey for pusher in (*first, *rest)] == ["one", "two", "three"]
+
+
+async def test_what_is_settled_never_goes_back(world: PushWorld) -> None:
+    await saved(world, "key")
+    async with world.database.write() as tx:
+        await tables.settle(tx, 1, 20, 0, 0)
+        await tables.settle(tx, 1, 10, 2, 99)
+        await tables.settle(tx, 1, None, 3, 100)
+        (pusher,) = await tables.pushers_of(tx, BOB)
+    assert (pusher.delivered, pusher.failures, pusher.retry_after_ts) == (20, 3, 100)
+
+
+async def test_the_journal_keeps_the_newest(world: PushWorld) -> None:
+    async with world.database.write() as tx:
+        for ts in range(5):
+            await tables.write_journal(tx, 1, JournalEntry(ts, EventId("$e") if ts % 2 else None, "told"), 3)
+            await tables.write_journal(tx, 2, JournalEntry(ts, None, "told"), 3)
+    async with world.database.read() as tx:
+        kept = await tables.journal(tx, 1, 10)
+    assert [(entry.ts, entry.event_id) for entry in kept] == [(4, None), (3, "$e"), (2, None)]
+
+
+async def test_a_journal_goes_with_its_pusher(world: PushWorld) -> None:
+    await saved(world, "key")
+    async with world.database.write() as tx:
+        await tables.write_journal(tx, 1, JournalEntry(1, None, "told"), 3)
+        await tables.delete_pushers(tx, [1])
+        assert await tables.journal(tx, 1, 10) == []
+        assert await tables.pushers_of(tx, BOB) == []
