@@ -55,6 +55,7 @@ from watchword.server.push.assembly import Push, assemble_push
 from watchword.server.rooms import endpoints as room_doors
 from watchword.server.rooms.assembly import RoomLimits, RoomPorts, Rooms, assemble_rooms
 from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.sharing import SharingHistory
 from watchword.server.rooms.writer import Identity
 from watchword.server.sync import endpoints as sync_doors
 from watchword.server.sync.assembly import Sync, SyncPorts, assemble_sync
@@ -73,6 +74,7 @@ SCHEMAS = (
 )
 _MAINTENANCE_MS = 600_000
 _LOG_KEPT_CHANGES = 100_000
+_TRIM_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ class _RoomsLater:
 
     async def servers_sharing_room_with(self, user_id: UserId) -> set[ServerName]:
         return await self.reader.servers_sharing_room_with(user_id)
+
+    async def sharing_changes(self, user_id: UserId, after: Position, until: Position) -> tuple[set[UserId], set[UserId]]:
+        return await SharingHistory(self.reader).sharing_changes(user_id, after, until)
 
 
 class _KeysLater:
@@ -139,7 +144,7 @@ class Homeserver:
         )
         recent = RecentChanges()
         e2ee_reader = keys_later.reader = E2eeReader(database, self.accounts.reader, recent)
-        ports = E2eePorts(self.accounts.reader, self.accounts.uia, rooms_later, client)
+        ports = E2eePorts(self.accounts.reader, self.accounts.uia, rooms_later, client, rooms_later)
         self.e2ee = E2eeService(database, self.log, clock, entropy, server_name, ports, e2ee_reader)
         self.e2ee_follower = E2eeFollower(database, self.log, e2ee_reader, recent, self.e2ee.lists)
         files = Files(config.media_path, entropy)
@@ -283,9 +288,12 @@ class Homeserver:
     async def _maintain(self) -> None:
         while True:
             await self.world.clock.sleep(_MAINTENANCE_MS)
-            keep_after = max(0, self.log.position - _LOG_KEPT_CHANGES)
+            keep_after = Position(max(0, self.log.position - _LOG_KEPT_CHANGES))
+            trimmed = _TRIM_AT_ONCE
+            while trimmed == _TRIM_AT_ONCE:
+                async with self.world.database.write() as tx:
+                    trimmed = await self.log.trim(tx, keep_after, _TRIM_AT_ONCE)
             async with self.world.database.write() as tx:
-                await self.log.trim(tx, Position(keep_after))
                 await self.rooms.forget_old(tx)
 
 
