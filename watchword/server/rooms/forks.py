@@ -70,9 +70,9 @@ class Forks:
         is_cited: events that are here cite it already: it comes late and is no extremity.
         Raises UnresolvableState.
         """
-        if is_cited:
-            return unmoved(room, before)
         ended = await self._ended(tx, room, pdu)
+        if is_cited and not ended:
+            return unmoved(room, before)
         remaining = {event_id: depth for event_id, depth in room.extremities.items() if event_id not in ended}
         if len(remaining) >= limits.extremities_max:
             return None if pdu.state_key is not None else unmoved(room, before)
@@ -83,9 +83,11 @@ class Forks:
         for event_id in remaining:
             # The room's own map goes on changing: a fork keeps a copy.
             states[event_id] = dict(room.state) if len(room.extremities) == 1 else room.forks[event_id]
-        states[pdu.event_id] = dict(after) if after is room.state else after
+        if not is_cited:
+            states[pdu.event_id] = dict(after) if after is room.state else after
+            remaining[pdu.event_id] = pdu.depth
         resolved = await self.resolve(tx, room, list(states.values()))
-        return Fork(before, resolved, {**remaining, pdu.event_id: pdu.depth}, states)
+        return Fork(before, resolved, remaining, states if len(remaining) > 1 else {})
 
     async def _ended(self, tx: ReadTx, room: Room, pdu: Pdu) -> set[EventId]:
         """Which extremities the event comes after: those it cites, directly or through events that are not shown."""

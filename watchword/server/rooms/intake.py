@@ -32,6 +32,7 @@ from watchword.storage import Tx
 logger = logging.getLogger(__name__)
 
 NOT_HERE = "This server is not in the room."
+_UNKNOWN = (0, tables.OUTLIER)
 
 
 async def _nothing() -> None:
@@ -44,6 +45,7 @@ class Taken:
 
     reason: why it was refused, rejected or soft-failed; None if it is in the timeline, or was already.
     missing_auth, missing_prev: it was not stored, because these must be had first.
+    is_late: events that are here cite it already: what it builds on is history, and no news.
     is_soft_failed: kept, but not shown. before: the state before it, if that was asked for.
     durable: what to await before acknowledging.
     """
@@ -51,6 +53,7 @@ class Taken:
     reason: str | None = None
     missing_auth: Collection[EventId] = ()
     missing_prev: Collection[EventId] = ()
+    is_late: bool = False
     is_soft_failed: bool = False
     before: StateMap | None = None
     durable: Callable[[], Awaitable[None]] = _nothing
@@ -104,10 +107,14 @@ class Intake:
             return _taken_before(known[1])
         if pdu.type == event_types.CREATE:
             return Taken("A room is created once.")
+        if known is not None and not known[1] & tables.REJECTED and await self._is_past(tx, room, pdu.event_id, known[0]):
+            return Taken()
         cited = await self.writer.events.many(tx, needed_for(pdu, room.version))
         lacking = [event_id for event_id in needed_for(pdu, room.version) if event_id not in cited]
         if lacking:
-            return Taken(missing_auth=lacking)
+            earlier = await tables.known_events(tx, pdu.prev_events)
+            missing_prev = [each for each in pdu.prev_events if earlier.get(each, _UNKNOWN)[1] & tables.OUTLIER]
+            return Taken(missing_auth=lacking, missing_prev=missing_prev)
         before: StateMap = room.state
         missing: Collection[EventId] = ()
         follows = room.extremities.keys() == set(pdu.prev_events)
@@ -129,6 +136,18 @@ class Intake:
             await tables.delete_missing(tx, room.room_nid, (pdu.event_id,))
         return Taken(reason, is_soft_failed=bool(flags & tables.SOFT_FAILED), before=copy)
 
+    async def _is_past(self, tx: Tx, room: Room, event_id: EventId, nid: int) -> bool:
+        """Whether an outlier lies before the room's end: the current state builds on it, or events that are here cite it.
+
+        Taking it as something new would set its old state against what followed from it.
+        """
+        if await graph_tables.are_missing(tx, room.room_nid, (event_id,)):
+            return True
+        current = await graph_tables.line_events(tx, room.room_nid, nid)
+        if any(line_id == event_id for _, line_id in current):
+            return True
+        return nid in await graph_tables.auth_chain(tx, [line_nid for line_nid, _ in current], nid)
+
     async def _before(self, tx: Tx, room: Room, pdu: Pdu, terms: Terms) -> Taken | tuple[StateMap, Collection[EventId]]:
         """The state before an event that does not cite just the room's end, and what it cites that is not here."""
         cited = await self.writer.events.many(tx, pdu.prev_events)
@@ -136,7 +155,8 @@ class Intake:
             return Taken("The event comes after one of another room.")
         missing = [each for each in pdu.prev_events if each not in cited or cited[each].flags & tables.OUTLIER]
         if missing and terms.told is None:
-            return Taken(missing_prev=missing)
+            is_late = bool(await graph_tables.are_missing(tx, room.room_nid, (pdu.event_id,)))
+            return Taken(missing_prev=missing, is_late=is_late)
         states: list[StateMap] = [] if terms.told is None or not missing else [terms.told]
         for event_id in pdu.prev_events:
             if event_id not in missing:

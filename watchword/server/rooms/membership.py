@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from watchword.base.errors import BadRequest, Forbidden, NotFound
-from watchword.protocol import event_types
 from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, UserId, domain_of
 from watchword.server.accounts.reader import AccountReader
-from watchword.server.rooms import member_tables
+from watchword.server.rooms import member_tables, restricted
 from watchword.server.rooms.commands import ChangeMembership, CreateRoom
 from watchword.server.rooms.creation import RoomMaker, invite_step
 from watchword.server.rooms.ports import RemoteRooms
@@ -75,36 +74,28 @@ class Membership:
         if room is None or not room.is_alive:
             await self.remote.join(command, await self._vias(command, via))
             return command.room_id
-        authoriser = self._authoriser(room, command.target)
-        if authoriser is not None:
-            command = ChangeMembership(
-                command.room_id,
-                command.sender,
-                command.target,
-                "join",
-                {**command.content, "join_authorised_via_users_server": authoriser},
-            )
+        if restricted.needs_authoriser(room, command.target):
+            return await self._join_restricted(room, command)
         await self.writer.change_membership(command)
         return command.room_id
 
-    def _authoriser(self, room: Room, user_id: UserId) -> UserId | None:
-        """Who vouches for a restricted join: a local joined user who may invite; None where none is needed.
+    async def _join_restricted(self, room: Room, command: ChangeMembership) -> RoomId:
+        """A local user who may invite vouches; if nobody can, another server is asked. Raises Forbidden if conditions fail.
 
-        Raises Forbidden if the conditions fail. Spec: client-server-api#restricted-rooms
+        Spec: client-server-api#restricted-rooms
         """
-        if room.members.membership.get(user_id) in ("join", "invite") or not room.auth_state().allows_restricted_joins:
-            return None
-        allow = room.content(event_types.JOIN_RULES).get("allow")
-        for condition in allow if isinstance(allow, list) else []:
-            if not isinstance(condition, dict) or condition.get("type") != "m.room_membership":
-                continue
-            other = self.registry.at_hand(RoomId(str(condition.get("room_id"))))
-            if other is not None and other.members.membership.get(user_id) == "join":
-                levels = room.levels()
-                for candidate in room.members.joined_local:
-                    if levels.user_level(candidate) >= levels.invite:
-                        return candidate
-        raise Forbidden("You do not meet the conditions to join this room.")
+        verdict = await restricted.judge(room, command.target, self.registry)
+        authoriser = restricted.authoriser_here(room)
+        if verdict is restricted.Verdict.MET and authoriser is not None:
+            content = {**command.content, "join_authorised_via_users_server": authoriser}
+            vouched = ChangeMembership(command.room_id, command.sender, command.target, "join", content)
+            await self.writer.change_membership(vouched)
+            return command.room_id
+        others = [name for name in room.members.servers if name != self.server_name]
+        if verdict is restricted.Verdict.FAILED or not others:
+            raise Forbidden("You do not meet the conditions to join this room.")
+        await self.remote.join(command, others[:VIA_MAX])
+        return command.room_id
 
     async def _vias(self, command: ChangeMembership, via: Sequence[ServerName]) -> Sequence[ServerName]:
         """Servers to try, in order: those named, the inviter's, the room ID's."""

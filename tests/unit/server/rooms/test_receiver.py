@@ -72,11 +72,12 @@ async def test_concurrent_power_level_changes_converge_to_the_stronger_sender(
     room_id = await shared_room(network, a, b, c, version=version)
     levels = dict((await a.room(room_id)).content("m.room.power_levels"))
     levels["events"] = {**levels["events"], "m.room.power_levels": 50}  # type: ignore[dict-item]
-    levels["users"] = {**levels["users"], b.user("bob"): 50}  # type: ignore[dict-item]
+    users = levels["users"]
+    levels["users"] = {**users, b.user("bob"): 50}  # type: ignore[dict-item]
     await a.send(room_id, "m.room.power_levels", levels, "")
     await network.settle()
     network.part(a, b)
-    demoted = {**levels, "users": {user: level for user, level in levels["users"].items() if user != b.user("bob")}}
+    demoted = {**levels, "users": users}
     winner = await a.send(room_id, "m.room.power_levels", demoted, "")
     await b.send(room_id, "m.room.power_levels", {**levels, "invite": 40}, "", user="bob")
     network.heal()
@@ -114,8 +115,7 @@ async def test_an_event_after_a_soft_failed_one_ends_the_same_extremities(
 ) -> None:
     room_id = await shared_room(network, a, b, c)
     network.part(a, b)
-    ban = await a.change(room_id, "ban", b.user("bob"))
-    assert ban is None
+    await a.change(room_id, "ban", b.user("bob"))
     late = await b.say(room_id, "too late", "bob")
     network.heal()
     await network.settle()
