@@ -116,6 +116,8 @@ class _Script:
                 await client.register()
                 self.cast.clients.append(client)
                 self.minds.append(Mind(client, self.cast, Random(f"{self.simulation.seed} mind {name}")))
+        for server in self.simulation.servers.values():
+            await self.simulation.introduce(server)
 
     async def _make_rooms(self) -> None:
         for number in range(self.random.choice((1, 2, 3))):

@@ -18,6 +18,7 @@ from watchword.base import config
 from watchword.base.clock import ManualClock
 from watchword.base.config import Config
 from watchword.base.entropy import SeededEntropy
+from watchword.protocol.ids import ServerName
 from watchword.server.app import Homeserver, World
 
 _EXPECTED_ERRORS = ("The database refused.",)
@@ -140,6 +141,18 @@ class Simulation:
             rate_limits=config.RateLimits(enabled=False),
             federation=config.Federation(hosts={name: f"{name}:8448" for name in self.servers}),
         )
+
+    async def introduce(self, server: Server) -> None:
+        """Let a server have the keys of all others.
+
+        State that is fetched while a key cannot be had is taken without the events that need it: that is no bug of this
+        kind, but what a server that has gone for good requires.
+        """
+        assert server.life is not None
+        assert server.homeserver is not None
+        for name in self.servers:
+            if name != server.name:
+                await server.life.spawn(server.homeserver.federation_out.keys.refresh(ServerName(name), {}))
 
     def kill(self, server: Server) -> None:
         """`kill -9`: what is not on the disk is lost, and nobody tidies up."""
