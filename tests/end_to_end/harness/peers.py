@@ -73,7 +73,7 @@ class Peer:
         self._hub = hub
         self._routes: list[tuple[str, re.Pattern[str], Replier]] = []
         self.answers("GET", "/_matrix/key/v2/server", lambda asked: (200, self.published_keys()))
-        self.answers("PUT", f"{FEDERATION}/v1/send/.*", self._take)
+        self.answers("PUT", f"{FEDERATION}/v1/send/.*", self.takes)
 
     # Answering
 
@@ -103,7 +103,8 @@ class Peer:
         }
         return sign_json(keys, self.name, self.key)
 
-    def _take(self, asked: Asked) -> tuple[int, object]:
+    def takes(self, asked: Asked) -> tuple[int, object]:
+        """Take a transaction."""
         self.events += asked.json.get("pdus", [])
         self.edus += asked.json.get("edus", [])
         return 200, {"pdus": {}}
@@ -212,6 +213,7 @@ class _Listener(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30
+    disable_nagle_algorithm = True
     server: _Listener
 
     def log_message(self, format: str, *args: Any) -> None:

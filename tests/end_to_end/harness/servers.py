@@ -28,6 +28,7 @@ enabled = false
 [media]
 upload_bytes_max = 2000000
 """
+_PATIENCE = "request_timeout_ms = 2000\nlarge_request_timeout_ms = 4000\n"
 
 _candidates = itertools.count(20_000 + os.getpid() * 64 % 12_000)
 
@@ -65,8 +66,9 @@ class Server:
     def configure(self, peers: list[DemoServer], extra: str = "") -> None:
         """Write its settings. extra: TOML behind those that all servers under test have."""
         self.plan.configure(self._authority.certify(self.name), self._authority.file, peers)
-        with self.plan.config_file.open("a", encoding="utf-8") as file:
-            file.write(_FOR_TESTS + extra)
+        settings = self.plan.config_file.read_text("utf-8")
+        patient = settings.replace("[federation]\n", "[federation]\n" + _PATIENCE)
+        self.plan.config_file.write_text(patient + _FOR_TESTS + extra, "utf-8")
 
     def start(self) -> None:
         """Start it and wait for its first answer."""

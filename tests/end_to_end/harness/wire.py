@@ -22,6 +22,7 @@ class Place:
     def connect(self, seconds: float = PATIENCE_SECONDS) -> socket.socket:
         """A connection, through TLS if the place has it."""
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.trust is None:
             return plain
         try:
