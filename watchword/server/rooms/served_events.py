@@ -41,9 +41,12 @@ class ServedEvents:
     answers: JoinAnswers
 
     async def _room(self, origin: ServerName, room_id: RoomId) -> Room:
-        """The room, if the asking server is in it. Raises Forbidden, NotFound."""
+        """The room, if the asking server is in it, as far as we know. Raises Forbidden, NotFound.
+
+        A room that we have left counts: whoever missed the end of our stay, our leave among it, can ask nobody else.
+        """
         room = await self.registry.find(room_id)
-        if room is None or not room.is_alive:
+        if room is None or not room.extremities:
             raise NotFound("This server is not in such a room.")
         if origin not in room.members.servers:
             raise Forbidden("Your server is not in this room.")
@@ -118,7 +121,7 @@ class ServedEvents:
             if event is None:
                 raise NotFound(_NO_EVENT)
             room = await self.registry.find(event.pdu.room_id)
-            if room is None or not room.is_alive or origin not in room.members.servers:
+            if room is None or not room.extremities or origin not in room.members.servers:
                 raise NotFound(_NO_EVENT)
             await self.acls.check(room, origin)
             return (await self._encoded(tx, room, origin, [event]))[0]
