@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.harness import wire
+from tests.end_to_end.harness import shapes, wire
 from tests.end_to_end.harness.peers import Hub, Peer
 from tests.end_to_end.harness.servers import Server, elsewhere, unused_port
 from watchword.base.clock import SystemClock
@@ -15,6 +15,22 @@ from watchword.cli.demonstration.authority import DemoAuthority
 _PEERS = 400
 _ANSWER_SECONDS = 5
 _MEMORY_BYTES_MAX = 400_000_000
+
+
+def _has_its_shape(method: str, target: str, answer: wire.Answer) -> None:
+    assert answer.status != 500, (method, target, answer)
+    if answer.headers.get("content-type") != "application/json":
+        assert 200 <= answer.status < 400, (method, target, answer)
+        return
+    assert not list(shapes.complaints(method, target, answer.status, answer.body)), answer
+
+
+@pytest.fixture(autouse=True)
+def exact_shapes() -> Iterator[None]:
+    """Every answer of every test is held against the specification's shapes."""
+    wire.watchers.append(_has_its_shape)
+    yield
+    wire.watchers.remove(_has_its_shape)
 
 
 @dataclass(frozen=True)

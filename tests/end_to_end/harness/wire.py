@@ -4,11 +4,14 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE_SECONDS = 30
+
+watchers: list[Callable[[str, str, "Answer"], None]] = []
+"""Told of every answer: method, target, answer."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,12 @@ def ask(
         connection.request(method, target, body, {"connection": "close", **host, **(headers or {})})
         response = connection.getresponse()
         found = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, found, response.read())
+        answer = Answer(response.status, found, response.read())
     finally:
         connection.close()
+    for watcher in watchers:
+        watcher(method, target, answer)
+    return answer
 
 
 def ask_raw(place: Place, data: bytes, seconds: float = PATIENCE_SECONDS) -> bytes:

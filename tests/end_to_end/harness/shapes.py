@@ -1,0 +1,132 @@
+"""The shapes that the specification gives to answers, and whether an answer has its shape."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+_DATA = Path(__file__).parents[2] / "data" / "plain"
+_METHODS = frozenset({"get", "put", "post", "delete"})
+_PARAMETER = re.compile(r"\\\{[^}]*\\\}")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of the specification. pattern: its path; place: where its document describes it."""
+
+    document: str
+    method: str
+    path: str
+    pattern: re.Pattern[str]
+    described: Mapping[str, Any]
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Method and path."""
+        return self.method, self.path
+
+
+@cache
+def _documents() -> Mapping[str, Mapping[str, Any]]:
+    return {
+        name: json.loads((_DATA / f"{name}.openapi.json").read_text("utf-8")) for name in ("client-server", "server-server")
+    }
+
+
+@cache
+def _registry() -> Registry[Any]:
+    resources = [(f"urn:{name}", DRAFT202012.create_resource(document)) for name, document in _documents().items()]
+    return Registry().with_resources(resources)
+
+
+@cache
+def operations() -> list[Operation]:
+    """Every operation; those with fewer parameters in their path come first."""
+    found = []
+    for document, content in _documents().items():
+        for path, item in content["paths"].items():
+            pattern = re.compile(_PARAMETER.sub("[^/]*", re.escape(path)))
+            found += [
+                Operation(document, method.upper(), path, pattern, item[method]) for method in sorted(item.keys() & _METHODS)
+            ]
+    return sorted(found, key=lambda operation: operation.path.count("{"))
+
+
+def operation_of(method: str, target: str) -> Operation | None:
+    """Which operation a request is for."""
+    path = target.partition("?")[0]
+    return next((each for each in operations() if each.method == method and each.pattern.fullmatch(path)), None)
+
+
+@cache
+def _validator(document: str, pointer: str) -> Draft202012Validator:
+    return Draft202012Validator({"$ref": f"urn:{document}#{pointer}"}, registry=_registry())
+
+
+def _schema_pointer(operation: Operation, status: int) -> str | None:
+    """Where the schema of an answer with this status is; None if it has none in JSON."""
+    responses = operation.described["responses"]
+    name = str(status) if str(status) in responses else "default"
+    if name not in responses:
+        return None
+    response, pointer = responses[name], _pointer("paths", operation.path, operation.method.lower(), "responses", name)
+    if "$ref" in response:
+        pointer = response["$ref"].removeprefix("#")
+        response = _at(_documents()[operation.document], pointer)
+    if "schema" not in response.get("content", {}).get("application/json", {}):
+        return None
+    return pointer + _pointer("content", "application/json", "schema")
+
+
+def _pointer(*parts: str) -> str:
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D") for part in parts)
+
+
+def _at(document: Mapping[str, Any], pointer: str) -> Any:
+    value: Any = document
+    for part in pointer.split("/")[1:]:
+        value = value[unquote(part).replace("~1", "/").replace("~0", "~")]
+    return value
+
+
+def complaints(method: str, target: str, status: int, body: bytes) -> Iterator[str]:
+    """What is wrong with the shape of an answer."""
+    operation = operation_of(method, target)
+    pointer = None if operation is None else _schema_pointer(operation, status)
+    if operation is None or pointer is None:
+        return
+    for error in _validator(operation.document, pointer).iter_errors(json.loads(body)):
+        yield f"{method} {operation.path} {status}: {error.json_path}: {error.message[:300]}"
+
+
+def strangers(method: str, target: str, status: int, body: bytes) -> Iterator[str]:
+    """Keys at the top of an answer that its schema does not name."""
+    operation = operation_of(method, target)
+    pointer = None if operation is None else _schema_pointer(operation, status)
+    if operation is None or pointer is None:
+        return
+    schema = _resolved(operation.document, _at(_documents()[operation.document], pointer))
+    value = json.loads(body)
+    if isinstance(value, dict) and "properties" in schema and "additionalProperties" not in schema:
+        for key in sorted(value.keys() - schema["properties"].keys()):
+            yield f"{method} {operation.path} {status}: {key}"
+
+
+def _resolved(document: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties: dict[str, Any] = dict(schema.get("properties", {}))
+    found: dict[str, Any] = dict(schema)
+    parts = [*schema.get("allOf", []), *([{"$ref": schema["$ref"]}] if "$ref" in schema else [])]
+    for part in parts:
+        whole = _at(_documents()[document], part["$ref"].removeprefix("#")) if "$ref" in part else part
+        inner = _resolved(document, whole)
+        properties |= inner.get("properties", {})
+        found |= {name: value for name, value in inner.items() if name == "additionalProperties"}
+    return {**found, **({"properties": properties} if properties else {})}
