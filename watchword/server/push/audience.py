@@ -3,7 +3,7 @@
 Of an invite to a room that we do not know, the rules are asked about what came with it.
 """
 
-from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,13 +34,13 @@ class Audience:
     composer: Composer
 
     async def of_event(
-        self, position: Position, change: EventAppended, users: Collection[UserId]
+        self, position: Position, change: EventAppended, users: AbstractSet[UserId]
     ) -> list[tuple[UserId, Notice]]:
         """Who of these users is to be told of a new event: members whose rules want it, and the one invited."""
         room = await self.reader.room(change.room_id)
         if room is None:
             return []
-        readers = room.members.joined_local.intersection(users)
+        readers = set(users & room.members.joined_local)
         if change.membership == "invite" and change.state_key is not None and change.state_key in users:
             readers.add(UserId(change.state_key))
         readers.discard(change.sender)

@@ -28,9 +28,9 @@ from watchword.server.push.rules import PUSH_RULES, PushRules, ReadyRules
 from watchword.server.push.tally import Mark, ReadUpTo, Tally
 from watchword.server.rooms.ephemeral import Ephemeral
 from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.records import is_history, ordering_of
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import StoredEvent
-from watchword.server.rooms.tokens import parse_timeline_token, sync_token
 from watchword.server.rooms.view import Reader
 from watchword.storage import Database, Log, Logged, Position
 
@@ -177,13 +177,12 @@ class UnreadCounter:
                     found.append(event)
             found.reverse()
             return found
-        ceiling = ordering_at(until)
-        if after >= ceiling:
-            return ()
         async with self._database.read() as tx:
             view = await self._reader.view(tx, room, Reader(user_id))
-            page = await self._reader.timeline(view, tx, (after, ceiling), limits.unread_events_max, backwards=True)
-        return list(reversed(page.events))
+            span = (after, ordering_of(until))
+            page = await self._reader.timeline(view, tx, span, limits.unread_events_max, backwards=True)
+        # History that was fetched later was no news to anybody.
+        return [event for event in reversed(page.events) if event.ordering is not None and not is_history(event.ordering)]
 
     async def _redacted(self, events: Sequence[StoredEvent], tally: Tally) -> Sequence[EventId]:
         """Which events that the tally counts were redacted by one of these."""
@@ -200,12 +199,7 @@ class UnreadCounter:
         if joined is None:
             async with self._database.read() as tx:
                 joined = await self._reader.sights.joined_since(tx, room, user_id)
-        return ordering_at(Position(joined))
-
-
-def ordering_at(position: Position) -> int:
-    """The place in every timeline that a position stands for."""
-    return parse_timeline_token(sync_token(position))
+        return ordering_of(joined)
 
 
 def _count(gathered: _Gathered, user_id: UserId) -> bool:
@@ -225,5 +219,6 @@ def _count(gathered: _Gathered, user_id: UserId) -> bool:
             actions = noted.evaluate(gathered.rules, user_id, gathered.display_name)
             if actions.notify:
                 tally.add(Mark(ordering, noted.event_id, noted.thread, actions.highlight))
-    tally.close(ordering, gathered.until)
+    # What is hidden from the user need not be looked at again.
+    tally.close(ordering if gathered.events else ordering_of(gathered.until), gathered.until)
     return True

@@ -105,7 +105,7 @@ def _is_gateway(url: str, schemes: tuple[str, ...]) -> bool:
 def notification(pusher: Pusher, subject: Subject | None, actions: Actions, unread: int) -> dict[str, Any]:
     """The body of a request to a gateway. subject: None to tell only how many rooms are unread.
 
-    Spec: push-gateway-api#post_matrixpushv1notify
+    Spec: push-gateway-api#homeserver-behaviour
     """
     data = {name: value for name, value in pusher.form.data.items() if name != "url"}
     device: dict[str, Any] = {

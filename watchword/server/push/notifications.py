@@ -17,10 +17,11 @@ from watchword.base.clock import Clock
 from watchword.protocol.ids import UserId
 from watchword.protocol.push_rules import Actions
 from watchword.server.accounts.reader import AccountReader
-from watchword.server.push.counts import UnreadCounter, ordering_at
+from watchword.server.push.counts import UnreadCounter
 from watchword.server.push.noted import NotedEvents
 from watchword.server.push.rules import PushRules
 from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.records import is_history, ordering_of
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.view import Reader
 from watchword.storage import Database, Position
@@ -90,7 +91,7 @@ class Notifications:
         name = await self.events.display_name(room, user_id) if rules.by_name else None
         read = await self.unread.read_up_to(user_id, room)
         joined = await self.unread.joined_at(user_id, room)
-        ceiling = ordering_at(Position(room.last_position if query.before is None else query.before - 1))
+        ceiling = ordering_of(room.last_position if query.before is None else query.before - 1)
         if joined >= ceiling:
             return found
         async with self.database.read() as tx:
@@ -98,13 +99,13 @@ class Notifications:
             page = await self.reader.timeline(view, tx, (joined, ceiling), _EVENTS_MAX, backwards=True)
         now_ms = self.clock.now_ms()
         for event in page.events:
-            if event.redacted_by_nid is not None or event.pdu.sender in ignored:
+            assert event.ordering is not None, event.event_id
+            if is_history(event.ordering) or event.redacted_by_nid is not None or event.pdu.sender in ignored:
                 continue
             noted = await self.events.note(event, room)
             actions = noted.evaluate(rules, user_id, name)
             if not actions.notify or (query.only_highlights and not actions.highlight):
                 continue
-            assert event.ordering is not None, event.event_id
             about = {
                 "actions": actions_json(actions),
                 "read": event.ordering <= read.of(noted.thread),

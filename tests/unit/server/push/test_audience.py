@@ -25,7 +25,7 @@ async def told(world: PushWorld, *users: UserId) -> list[tuple[UserId, Notice]]:
     """Who is told of the newest event."""
     logged = (await world.log.read(Position(world.log.position - 1), 1))[0]
     assert isinstance(logged.change, EventAppended)
-    return await audience(world).of_event(logged.position, logged.change, users)
+    return await audience(world).of_event(logged.position, logged.change, set(users))
 
 
 async def subject_of(notices: list[tuple[UserId, Notice]]) -> Subject | None:
@@ -100,12 +100,12 @@ async def test_a_redacted_event_is_told_to_nobody(world: PushWorld) -> None:
     logged = (await world.log.read(Position(world.log.position - 1), 1))[0]
     await world.writer.send(SendEvent(room, ALICE, "m.room.redaction", {"redacts": event}, redacts=event))
     assert isinstance(logged.change, EventAppended)
-    assert await audience(world).of_event(logged.position, logged.change, [BOB]) == []
+    assert await audience(world).of_event(logged.position, logged.change, {BOB}) == []
 
 
 async def test_an_event_of_a_room_that_is_not_here_is_told_to_nobody(world: PushWorld) -> None:
     change = EventAppended(FAR, INVITE, "m.room.message", None, EVE, False)
-    assert await audience(world).of_event(Position(1), change, [BOB]) == []
+    assert await audience(world).of_event(Position(1), change, {BOB}) == []
 
 
 async def invited_from_afar(world: PushWorld) -> OutOfBandMembership:

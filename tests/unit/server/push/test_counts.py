@@ -1,3 +1,6 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +10,10 @@ from tests.unit.server.push.world import ALICE, BOB, PushWorld, open_push_world
 from tests.unit.server.rooms.world import CAROL
 from watchword.base import limits
 from watchword.protocol.ids import EventId, UserId
+from watchword.server.push import counts
 from watchword.server.push.commands import Unread
 from watchword.server.rooms.commands import SendEvent
+from watchword.storage import Database, ReadTx, Tx
 
 
 def mention(user_id: UserId) -> dict[str, Any]:
@@ -226,3 +231,105 @@ async def test_nothing_new_needs_no_database(world: PushWorld) -> None:
     found = await world.at(room)
     await world.sqlite.close()
     assert await world.push.unread.unread(BOB, found) == Unread(1, 0)
+
+
+async def test_two_devices_that_ask_at_once_count_once(world: PushWorld) -> None:
+    room = await world.public_room(BOB)
+    for _ in range(3):
+        await world.send(ALICE, room)
+        answers = await asyncio.gather(*(world.unread(BOB, room) for _ in range(4)))
+        assert len(set(answers)) == 1
+    assert await world.unread(BOB, room) == (3, 0)
+    world.registry.evict(await world.at(room))
+    world.rebuild_push()
+    assert set(await asyncio.gather(world.unread(BOB, room), world.unread(BOB, room))) == {(3, 0)}
+
+
+class Slow:
+    """A database that lets others go first, as one over the network does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadTx]:
+        await asyncio.sleep(0)
+        async with self._database.read() as tx:
+            yield tx
+        await asyncio.sleep(0)
+
+    def write(self, *, wait: bool = True) -> AbstractAsyncContextManager[Tx]:
+        return self._database.write(wait=wait)
+
+    async def close(self) -> None:
+        await self._database.close()
+
+
+@pytest.fixture
+async def slow_world(tmp_path: Path) -> AsyncIterator[PushWorld]:
+    async with open_push_world(tmp_path, wrap=Slow) as opened:
+        await opened.users(ALICE, BOB)
+        yield opened
+
+
+async def test_counts_hold_while_everything_moves(slow_world: PushWorld) -> None:
+    world = slow_world
+    room = await world.public_room(BOB)
+    events = [await world.send(ALICE, room) for _ in range(4)]
+
+    async def reading() -> None:
+        for event in events:
+            await world.read(BOB, room, event)
+            await world.unread(BOB, room)
+
+    async def writing() -> None:
+        for _ in range(20):
+            await world.send(ALICE, room)
+            await world.unread(BOB, room)
+
+    await asyncio.gather(reading(), writing(), *(world.unread(BOB, room) for _ in range(20)))
+    expected = await world.unread(BOB, room)
+    assert expected[0] == 20
+    world.rebuild_push()
+    assert await world.unread(BOB, room) == expected
+
+
+async def test_two_devices_of_a_slow_database_count_once(slow_world: PushWorld) -> None:
+    world = slow_world
+    room = await world.public_room(BOB)
+    for number in range(1, 4):
+        await world.send(ALICE, room)
+        assert set(await asyncio.gather(*(world.unread(BOB, room) for _ in range(4)))) == {(number, 0)}
+        world.registry.evict(await world.at(room))
+
+
+async def test_an_answer_is_given_although_nothing_stands_still(slow_world: PushWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "_ATTEMPTS", 1)
+    world = slow_world
+    room = await world.public_room(BOB)
+    event = await world.send(ALICE, room)
+    answer, _ = await asyncio.gather(world.unread(BOB, room), world.read(BOB, room, event))
+    assert answer in ((0, 0), (1, 0))
+    assert await world.unread(BOB, room) == (0, 0)
+
+
+async def test_a_room_read_to_its_end_needs_no_events(world: PushWorld) -> None:
+    room = await world.public_room(BOB)
+    await world.read(BOB, room, await world.send(ALICE, room))
+    world.registry.evict(await world.at(room))
+    world.rebuild_push()
+    assert await world.unread(BOB, room) == (0, 0)
+    await world.send(ALICE, room)
+    assert await world.unread(BOB, room) == (1, 0)
+
+
+async def test_a_state_change_alone_leaves_the_counts(world: PushWorld) -> None:
+    room = await world.public_room(BOB, CAROL)
+    await world.send(ALICE, room)
+    assert await world.unread(BOB, room) == (1, 0)
+    await world.leave(CAROL, room)
+    await world.set_state(ALICE, room, "m.room.topic", {"topic": "new"})
+    assert await world.unread(BOB, room) == (1, 0)
+    last = await world.send(ALICE, room)
+    await world.read(BOB, room, last)
+    assert await world.unread(BOB, room) == (0, 0)
