@@ -3,14 +3,14 @@
 Every reading path goes through a `RoomView`, which knows the history visibility. Nothing here changes anything.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.base.errors import Forbidden, NotFound
 from watchword.protocol import event_types
-from watchword.protocol.events import StateKey
+from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, UserId, domain_of
 from watchword.server.rooms import history, member_tables, tables
 from watchword.server.rooms.memberships import Memberships
@@ -133,8 +133,20 @@ class RoomReader:
             return room
         raise Forbidden(_NOT_HERE)
 
-    async def timeline(self, view: RoomView, tx: ReadTx, span: tuple[int, int], limit: int, *, backwards: bool) -> Page:
-        """Visible events with span[0] < ordering <= span[1]; looks at no more than a bounded number of hidden ones."""
+    async def timeline(
+        self,
+        view: RoomView,
+        tx: ReadTx,
+        span: tuple[int, int],
+        limit: int,
+        *,
+        backwards: bool,
+        allows: Callable[[Pdu], bool] | None = None,
+    ) -> Page:
+        """Visible events with span[0] < ordering <= span[1]; looks at no more than a bounded number of hidden ones.
+
+        allows: what else they must pass, to be counted at all.
+        """
         after, until = span
         found: list[StoredEvent] = []
         fetch = tables.timeline_backward if backwards else tables.timeline_forward
@@ -143,7 +155,7 @@ class RoomReader:
             rows = await fetch(tx, view.room.room_nid, after, until, wanted)
             events = await self.events.decoded(tx, rows)
             await self.sights.look_at(tx, view, events)
-            found.extend(event for event in events if view.sees(event))
+            found.extend(event for event in events if view.sees(event) and (allows is None or allows(event.pdu)))
             if len(rows) < wanted:
                 return Page(view, found, None)
             assert rows[-1].ordering is not None

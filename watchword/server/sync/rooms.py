@@ -20,6 +20,7 @@ from watchword.protocol.events import StateKey
 from watchword.protocol.ids import EventId, UserId
 from watchword.server.rooms import records
 from watchword.server.rooms.ephemeral import Ephemeral
+from watchword.server.rooms.event_filters import RoomEventFilter
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.records import ReceiptRow
 from watchword.server.rooms.room import Room
@@ -70,8 +71,10 @@ class Timeline:
 
     @property
     def start_position(self) -> int:
-        """The position whose state is the state before the first event."""
-        return self.events[0].position - 1 if self.events else records.position_of(self.before)
+        """The position whose state is the state before the first event; 0 before the room's own first event."""
+        if not self.events:
+            return records.position_of(self.before)
+        return 0 if self.events[0].pdu.type == event_types.CREATE else self.events[0].position - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,23 +172,29 @@ class RoomSections:
         ceiling = records.ordering_of(span.until)
         if not wanted.allows_room(room.room_id) or not span.sync_filter.rooms.allows_room(room.room_id):
             return Timeline((), False, ceiling)
-        if floor >= room.recent_floor:
-            events = [event for event in room.recent if floor < (event.ordering or 0) <= ceiling]
-            await self._reader.sights.look_at(tx, view, events)
-            found = events if view.sight.all_visible else [event for event in events if view.sees(event)]
-        else:
-            page = await self._reader.timeline(view, tx, (floor, ceiling), limit + 1, backwards=True)
+        found = self._recent(view, floor, ceiling, limit, wanted) if view.sight.all_visible else None
+        if found is None:
+            allows = None if wanted.allows_everything else wanted.allows
+            page = await self._reader.timeline(view, tx, (floor, ceiling), limit + 1, backwards=True, allows=allows)
             found = list(reversed(page.events))
         limited = len(found) > limit
         shown = found[len(found) - limit :] if limited else found
-        if not wanted.allows_everything:
-            shown = [event for event in shown if wanted.allows(event.pdu)]
         first = found[len(found) - limit] if limited and limit else (found[0] if found else None)
         before = ceiling if first is None or not limit else (first.ordering or 1) - 1
-        if span.since is None and not limited and found:
+        if span.since is None and not limited and found and found[0].pdu.type != event_types.CREATE:
             # A first look at a room whose history goes on at other servers is limited too: there is more to fetch.
             limited = await self._reader.has_missing_before(tx, room, found[0].ordering or 0)
         return Timeline(shown, limited, before)
+
+    def _recent(
+        self, view: RoomView, floor: int, ceiling: int, limit: int, wanted: RoomEventFilter
+    ) -> list[StoredEvent] | None:
+        """The events of a span from memory, if they are all there, or more than are wanted."""
+        room = view.room
+        if floor < room.recent_floor and len(room.recent) <= limit:
+            return None
+        found = [event for event in room.recent if floor < (event.ordering or 0) <= ceiling and wanted.allows(event.pdu)]
+        return found if floor >= room.recent_floor or len(found) > limit else None
 
     def _encoded_timeline(self, view: RoomView, span: RoomSpan, timeline: Timeline) -> bytes:
         now_ms = self._clock.now_ms()
@@ -219,19 +228,26 @@ class RoomSections:
                 else await self._reader.state_delta(tx, room, base, span.until)
             )
         else:
-            state = dict(
-                await self._state_at(tx, room, start)
-                if base is None
-                else await self._reader.state_delta(tx, room, base, Position(max(base, start)))
-            )
+            state = await self._state_before(tx, span, timeline)
             # State that changed under the timeline without an event in it (state resolution).
             shown = {event.event_id for event in timeline.events}
-            late = await self._reader.state_delta(tx, room, Position(start), span.until)
+            late: Mapping[StateKey, EventId]
+            if not start and span.until >= room.last_state_position:
+                late = room.state
+            else:
+                late = await self._reader.state_delta(tx, room, Position(start), span.until)
             state.update((key, event_id) for key, event_id in late.items() if event_id not in shown)
         wanted = span.sync_filter.state
         if not wanted.allows_everything:
             state = {key: event_id for key, event_id in state.items() if wanted.allows_type(key[0])}
         return state
+
+    async def _state_before(self, tx: ReadTx, span: RoomSpan, timeline: Timeline) -> dict[StateKey, EventId]:
+        """What the client must know before the first event of the timeline."""
+        room, start = span.room, timeline.start_position
+        if span.since is not None:
+            return dict(await self._reader.state_delta(tx, room, span.since, Position(max(span.since, start))))
+        return dict(await self._state_at(tx, room, start)) if start else {}
 
     async def _state_at(self, tx: ReadTx, room: Room, position: int) -> Mapping[StateKey, EventId]:
         return await self._reader.state_at(room, position, tx)
