@@ -28,6 +28,11 @@ def position_of(ordering: int) -> int:
     return -(-ordering >> ORDERING_SHIFT)
 
 
+def is_history(ordering: int) -> bool:
+    """Whether an ordering was given to an event of the past."""
+    return bool(ordering & ((1 << ORDERING_SHIFT) - 1))
+
+
 @dataclass(frozen=True, slots=True)
 class RoomRow:
     """A room as stored. extremities: event_id → depth; None if it is the newest event of the timeline, alone."""

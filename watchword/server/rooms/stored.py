@@ -12,7 +12,7 @@ from watchword.protocol.client_events import client_event_base, encode_content, 
 from watchword.protocol.events import Pdu
 from watchword.protocol.ids import EventId, RoomId, UserId, room_id_of_create
 from watchword.protocol.room_versions import ROOM_VERSIONS, RoomVersion
-from watchword.server.rooms import tables
+from watchword.server.rooms import records, tables
 from watchword.server.rooms.tables import EventRow
 from watchword.storage import ReadTx
 
@@ -50,6 +50,11 @@ class StoredEvent:
     def is_shown(self) -> bool:
         """Whether clients may ever see it."""
         return self.ordering is not None and not self.flags & (tables.REJECTED | tables.SOFT_FAILED)
+
+    @property
+    def is_history(self) -> bool:
+        """Whether it was fetched later than what comes after it: its state is not the line's."""
+        return self.ordering is not None and records.is_history(self.ordering)
 
     @property
     def position(self) -> int:

@@ -5,7 +5,7 @@ neighbour.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from watchword.protocol import client_events, event_types
 from watchword.protocol.ids import EventId, UserId
@@ -46,7 +46,11 @@ class RoomView:
         """Whether the reader may see the event."""
         if not event.is_shown:
             return False
-        return self.sight.sees(event.pdu, event.position, overlay=self.overlays.get(event.nid))
+        sight = self.sight
+        if sight.all_visible and event.is_history:
+            # The short cut speaks of the line; what was fetched of the past was sent under another visibility, perhaps.
+            sight = replace(sight, all_visible=False)
+        return sight.sees(event.pdu, event.position, overlay=self.overlays.get(event.nid))
 
     def encode(self, event: StoredEvent, now_ms: int, *, with_room_id: bool = True, relations: bytes | None = None) -> bytes:
         """The client form of an event for this reader."""
@@ -132,6 +136,8 @@ class Sights:
     async def look_at(self, tx: ReadTx, view: RoomView, events: Sequence[StoredEvent]) -> None:
         """Learn about events whose state is not the line's, before asking what the view sees of them."""
         if view.sight.all_visible:
+            events = [event for event in events if event.is_history]
+        if not events:
             return
         nids = [event.nid for event in events if event.nid not in view.overlays]
         wanted = ((event_types.HISTORY_VISIBILITY, ""), (event_types.MEMBER, view.reader.user_id))
