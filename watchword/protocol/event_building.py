@@ -29,7 +29,7 @@ class EventDraft(msgspec.Struct, frozen=True, gc=False):
     room_id: None only for the create event of room version 12.
     redacts: the target of a redaction; put where the room version wants it.
     event_id: only in room versions 1 and 2, where the sender names the event.
-    reference_hashes: only in room versions 1 and 2, of every event in prev_events and auth_events.
+    reference_hashes: only in room versions 1 and 2, of every event in prev_events and auth_events; b"" if not known.
     """
 
     type: str
@@ -122,7 +122,9 @@ def _pairs(event_ids: Sequence[EventId], hashes: Mapping[EventId, bytes]) -> lis
     missing = [event_id for event_id in event_ids if event_id not in hashes]
     if missing:
         raise LocalProtocolError(f"The reference hash of {missing[0]} is needed in this room version.")
-    return [[event_id, {"sha256": unpadded_base64.encode(hashes[event_id])}] for event_id in event_ids]
+    return [
+        [event_id, {"sha256": unpadded_base64.encode(hashes[event_id])} if hashes[event_id] else {}] for event_id in event_ids
+    ]
 
 
 def _check_form(draft: EventDraft, version: RoomVersion) -> None:

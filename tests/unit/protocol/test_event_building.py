@@ -122,3 +122,9 @@ def test_what_is_too_large_is_refused(fields: dict[str, Any]) -> None:
 def test_our_own_mistakes_are_named_as_ours(case: _Case) -> None:
     with pytest.raises(LocalProtocolError):
         case.build()
+
+
+def test_a_reference_of_which_the_hash_is_not_known_is_a_pair_without_it() -> None:
+    built = a_draft(V1, event_id=EventId("$1:example.org"), reference_hashes={OPAQUE_ID: b""}).build()
+    assert built.pdu.json["prev_events"] == [[OPAQUE_ID, {}]]
+    assert list(parse_pdu(dict(built.pdu.json), V1).prev_events) == [OPAQUE_ID]
