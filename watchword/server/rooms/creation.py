@@ -49,8 +49,8 @@ def create_content(command: CreateRoom, version: RoomVersion) -> dict[str, Any]:
         content["creator"] = command.creator
     if version.privileged_creators and command.preset == "trusted_private_chat" and command.invite:
         listed = content.get("additional_creators", [])
-        if not isinstance(listed, list):
-            raise BadRequest("M_BAD_JSON", "additional_creators must be a list.")
+        if not isinstance(listed, list) or not all(isinstance(creator, str) for creator in listed):
+            raise BadRequest("M_BAD_JSON", "additional_creators must be a list of user IDs.")
         content["additional_creators"] = list(dict.fromkeys([*listed, *command.invite]))
     return content
 
@@ -127,6 +127,7 @@ class RoomMaker:
         self._clock = clock
         self._entropy = entropy
         self._server_name = server_name
+        self._last_ts = 0
 
     async def create(self, command: CreateRoom) -> RoomId:
         """Make the room with everything but its invites to other servers; returns once it is durable.
@@ -139,7 +140,9 @@ class RoomMaker:
             room.room_id = RoomId(f"!{self._entropy.letters(18, _OPAQUE)}:{self._server_name}")
         first = Step(event_types.CREATE, "", create_content(command, version))
         async with room.lock:
-            create = await self._build(room, command.creator, first)
+            # The ID of a room of version 12 is the hash of this event: two rooms must not begin with the same one.
+            self._last_ts = max(self._clock.now_ms(), self._last_ts + 1)
+            create = await self._build(room, command.creator, first, self._last_ts)
             room.room_id = create.pdu.room_id
             async with self._writer.appending(room) as (tx, durable):
                 await self._claim(tx, room, command)
@@ -167,13 +170,13 @@ class RoomMaker:
             if domain_of(user_id) == self._server_name:
                 yield invite_step(command, user_id)
 
-    async def _build(self, room: Room, sender: UserId, step: Step) -> NewPdu:
+    async def _build(self, room: Room, sender: UserId, step: Step, ts: int | None = None) -> NewPdu:
         if step.type == event_types.POWER_LEVELS and step.state_key == "":
             refused = decide.power_levels_refused(room, step.content)
             if refused is not None:
                 raise refusal_of(refused)
         event = SendEvent(room.room_id, sender, step.type, step.content, step.state_key)
-        draft = decide.draft_event(room, event, self._clock.now_ms())
+        draft = decide.draft_event(room, event, self._clock.now_ms() if ts is None else ts)
         reason = decide.authorise(room, draft)
         if reason is not None:
             raise BadRequest("M_INVALID_ROOM_STATE", f"The room cannot begin with this {step.type}: {reason}")

@@ -6,9 +6,10 @@ room's, and takes the new one otherwise.
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from watchword.base import limits
+from watchword.base.errors import StorageError
 from watchword.protocol import event_types
 from watchword.protocol.events import StateKey
 from watchword.protocol.ids import RoomId, ServerName
@@ -18,7 +19,7 @@ from watchword.server.rooms import member_tables, tables
 from watchword.server.rooms.history import state_after
 from watchword.server.rooms.room import KEY_TYPES, Members, Room
 from watchword.server.rooms.stored import EventStore
-from watchword.storage import Database, Log, ReadTx
+from watchword.storage import Database, Log, ReadTx, Tx
 
 
 class RoomRegistry:
@@ -39,10 +40,16 @@ class RoomRegistry:
         self._server_name = server_name
         self._rooms_max = rooms_max
         self._rooms: OrderedDict[RoomId, Room] = OrderedDict()
+        self._unsettled: dict[RoomId, list[Tx]] = {}
 
     async def find(self, room_id: RoomId) -> Room | None:
         """The room, from memory or the database; None if we know nothing of it."""
         room = self._rooms.get(room_id)
+        while room is None and room_id in self._unsettled:
+            # The object is gone, but the database does not know yet all that it said.
+            with suppress(StorageError):
+                await self.settled(room_id)
+            room = self._rooms.get(room_id)
         if room is not None:
             self._rooms.move_to_end(room_id)
             return room
@@ -54,7 +61,7 @@ class RoomRegistry:
             if room is None:
                 room = await self._load(tx, row)
                 self._rooms[room_id] = room
-                self._shrink()
+                self._shrink(room)
         return room
 
     def at_hand(self, room_id: RoomId) -> Room | None:
@@ -77,7 +84,27 @@ class RoomRegistry:
     def add(self, room: Room) -> None:
         """A room that was just created."""
         self._rooms[room.room_id] = room
-        self._shrink()
+        self._shrink(room)
+
+    def unsettle(self, room: Room, tx: Tx) -> None:
+        """The room in memory is ahead of the disk until this transaction ended."""
+        room_id = room.room_id
+        self._unsettled.setdefault(room_id, []).append(tx)
+
+        def end() -> None:
+            pending = self._unsettled[room_id]
+            pending.remove(tx)
+            if not pending:
+                del self._unsettled[room_id]
+
+        tx.after_commit(end)
+        tx.after_failure(end)
+
+    async def settled(self, room_id: RoomId) -> None:
+        """Return once what the room in memory says is durable. Raises StorageError if it never will be."""
+        pending = self._unsettled.get(room_id)
+        if pending:
+            await pending[-1].durable()
 
     def evict(self, room: Room) -> None:
         """Drop a room's object: what it says was never committed, or it is not needed."""
@@ -85,11 +112,13 @@ class RoomRegistry:
         if self._rooms.get(room.room_id) is room:
             del self._rooms[room.room_id]
 
-    def _shrink(self) -> None:
+    def _shrink(self, wanted: Room) -> None:
+        """Evict rooms that nobody uses until the bound is kept; never the one that is about to be used."""
         if len(self._rooms) <= self._rooms_max:
             return
         for room in list(self._rooms.values()):
-            if not room.lock.locked() and not room.receiving.locked():
+            in_use = room is wanted or room.lock.locked() or room.receiving.locked()
+            if not in_use and room.room_id not in self._unsettled:
                 self.evict(room)
             if len(self._rooms) <= self._rooms_max:
                 return

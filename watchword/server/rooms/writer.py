@@ -89,26 +89,30 @@ class RoomWriter:
             if room is None or not room.is_alive:
                 raise Forbidden(NOT_IN_ROOM)
             earlier = None if transaction is None else self.sent.recent(transaction)
-            if earlier is not None:
-                return earlier
-            if membership is not None:
-                await self._load_for(room, membership)
-            decided = decision(room)
-            match decided:
-                case Refused():
-                    raise refusal_of(decided)
-                case AlreadySo():
-                    return decided.event_id
-                case Accepted():
-                    event = await self.build(room, decided.draft)
-                case _:
-                    assert_never(decided)
-            event_id = event.pdu.event_id
-            async with self.appending(room) as (tx, durable):
-                if transaction is not None:
-                    event_id = await self.sent.record(tx, transaction, event_id, self.clock.now_ms())
-                if event_id == event.pdu.event_id:
-                    await self.appender.append(tx, room, event)
+            if earlier is None:
+                if membership is not None:
+                    await self._load_for(room, membership)
+                decided = decision(room)
+                match decided:
+                    case Refused():
+                        raise refusal_of(decided)
+                    case AlreadySo():
+                        earlier = decided.event_id
+                    case Accepted():
+                        event = await self.build(room, decided.draft)
+                    case _:
+                        assert_never(decided)
+            if earlier is None:
+                event_id = event.pdu.event_id
+                async with self.appending(room) as (tx, durable):
+                    if transaction is not None:
+                        event_id = await self.sent.record(tx, transaction, event_id, self.clock.now_ms())
+                    if event_id == event.pdu.event_id:
+                        await self.appender.append(tx, room, event)
+        if earlier is not None:
+            # What answers this request may be on its way to the disk only.
+            await self.registry.settled(room_id)
+            return earlier
         await durable()
         return event_id
 
@@ -163,6 +167,7 @@ class RoomWriter:
         try:
             async with self.database.write(wait=False) as tx:
                 tx.after_failure(lambda: self.registry.evict(room))
+                self.registry.unsettle(room, tx)
                 yield tx, tx.durable
         except BaseException:
             self.registry.evict(room)
