@@ -6,6 +6,7 @@ Deliberately absent: decisions.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from watchword import __version__
 from watchword.base.clock import Clock, SystemClock
 from watchword.base.config import Config
 from watchword.base.entropy import Entropy, SystemEntropy
+from watchword.base.errors import StorageError
 from watchword.base.metrics import LoopLag, Metrics
 from watchword.edge import operations
 from watchword.edge.addresses import AddressPolicy
@@ -73,6 +75,7 @@ SCHEMAS = (
     push.SCHEMA,
 )
 _MAINTENANCE_MS = 600_000
+_REFUSED_PAUSE_MS = 1_000
 _LOG_KEPT_CHANGES = 100_000
 _TRIM_AT_ONCE = 2_000
 
@@ -253,24 +256,33 @@ class Homeserver:
     async def run(self, *, doors: bool = True) -> None:
         """Run everything that goes on in the background, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for coroutine in (
-                self.accounts.last_seen.run(),
-                self.accounts.presence.run(),
-                self.e2ee.run(),
-                self.e2ee.lists.run(),
-                self.e2ee_follower.run(),
-                self.rooms.follower.run(),
-                self.rooms.ephemeral.run(),
-                self.push.run(),
-                self.sync.waiting.run(),
-                self._maintain(),
+            for loop in (
+                self.accounts.last_seen.run,
+                self.accounts.presence.run,
+                self.e2ee.run,
+                self.e2ee.lists.run,
+                self.e2ee_follower.run,
+                self.rooms.ephemeral.run,
+                self.sync.waiting.run,
+                self._maintain,
             ):
+                group.create_task(self._again(loop))
+            for coroutine in (self.rooms.follower.run(), self.push.run()):
                 group.create_task(coroutine)
             if self.config.federation.enabled:
                 group.create_task(self.federation_in.run())
             if doors:
                 group.create_task(self.listeners.run())
                 group.create_task(LoopLag(self.metrics, self.world.clock).run())
+
+    async def _again(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """Run a loop that keeps what it knows outside of itself; a disk that refuses for a while does not end it."""
+        while True:
+            try:
+                await loop()
+            except* StorageError as errors:
+                logger.warning("The database refused; this work goes on soon.", extra={"cause": str(errors.exceptions[0])})
+            await self.world.clock.sleep(_REFUSED_PAUSE_MS)
 
     async def stop(self) -> None:
         """Answer who waits, refuse who comes, write what is only in memory, close. After `run` was cancelled."""

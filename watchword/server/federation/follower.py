@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 
 from watchword.base import limits
 from watchword.base.clock import Clock
+from watchword.base.errors import StorageError
 from watchword.protocol.ids import RoomId, ServerName
 from watchword.server.changes import Change, EventAppended, PresenceChanged, TypingChanged
 from watchword.server.federation import tables
@@ -128,7 +129,12 @@ class FederationFollower:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await self.save()
+            try:
+                await self.save()
+            except StorageError as error:
+                # What is on the disk is older: after a crash more would be sent twice, and nothing left out.
+                logger.warning("Cursors were not saved.", extra={"cause": str(error)})
+                self._changed.set()
             await self._clock.sleep(_SAVE_EVERY_MS)
 
     async def save(self) -> None:

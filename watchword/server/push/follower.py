@@ -7,6 +7,7 @@ import asyncio
 import logging
 
 from watchword.base.clock import Clock
+from watchword.base.errors import StorageError
 from watchword.protocol.ids import UserId
 from watchword.server.changes import (
     AccountDeactivated,
@@ -124,7 +125,10 @@ class PushFollower:
     async def _keep_saving(self) -> None:
         while True:
             await self._clock.sleep(_SAVE_EVERY_MS)
-            await self.save()
+            try:
+                await self.save()
+            except StorageError as error:
+                logger.warning("A cursor was not saved.", extra={"cause": str(error)})
 
     async def save(self) -> None:
         """Write how far all is settled. Where nobody has pushers, seldom: to read the log again costs little."""

@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 
 from watchword.base.clock import Clock
-from watchword.base.errors import Refusal, WatchwordError
+from watchword.base.errors import Refusal, StorageError, WatchwordError
 from watchword.protocol import event_types
 from watchword.protocol.ids import RoomId, UserId
 from watchword.server.changes import AccountCreated, AccountDeactivated, Change, ProfileChanged
@@ -23,6 +23,7 @@ NAME = "rooms"
 _PAGE = 500
 _MEMBER_FIELDS = ("displayname", "avatar_url")
 _CURSOR_LAG_MAX = 1_000
+_REFUSED_PAUSE_MS = 1_000
 _CONCERN = (ProfileChanged, AccountCreated, AccountDeactivated)
 
 
@@ -53,12 +54,17 @@ class RoomFollower:
             if not batch:
                 await concerned.wait()
                 continue
-            acted = False
-            for _, change in batch:
-                acted |= await self._act(change)
-            cursor = batch[-1].position
-            if acted or cursor - saved >= _CURSOR_LAG_MAX:
-                saved = await self._save(cursor)
+            try:
+                acted = False
+                for _, change in batch:
+                    acted |= await self._act(change)
+                if acted or batch[-1].position - saved >= _CURSOR_LAG_MAX:
+                    saved = await self._save(batch[-1].position)
+            except StorageError as error:
+                logger.warning("The database refused; rooms follow accounts again soon.", extra={"cause": str(error)})
+                await self.clock.sleep(_REFUSED_PAUSE_MS)
+            else:
+                cursor = batch[-1].position
 
     async def _save(self, cursor: Position) -> Position:
         async with self.database.write() as tx:
@@ -109,6 +115,8 @@ class RoomFollower:
                 await self.membership.invite(command)
             else:
                 await self.membership.leave(command)
+        except StorageError:
+            raise
         except WatchwordError:
             logger.info(
                 "A membership could not follow an account.",
