@@ -40,18 +40,36 @@ class ServedEvents:
     acls: RoomAcls
     answers: JoinAnswers
 
-    async def _room(self, origin: ServerName, room_id: RoomId) -> Room:
-        """The room, if the asking server is in it, as far as we know. Raises Forbidden, NotFound.
+    async def _room(self, origin: ServerName, room_id: RoomId, event_ids: Sequence[EventId]) -> Room:
+        """The room, if the asking server is in it, or was when these events came. Raises Forbidden, NotFound.
 
-        A room that we have left counts: whoever missed the end of our stay, our leave among it, can ask nobody else.
+        A room that we have left counts: whoever missed the end of our stay, our leave among it, can ask nobody else. And
+        whoever missed the end of his own could not take the kick if he were not told what came before it.
         """
         room = await self.registry.find(room_id)
         if room is None or not room.extremities:
             raise NotFound("This server is not in such a room.")
-        if origin not in room.members.servers:
+        if origin not in room.members.servers and not await self._was_in(room, origin, event_ids):
             raise Forbidden("Your server is not in this room.")
         await self.acls.check(room, origin)
         return room
+
+    async def _was_in(self, room: Room, origin: ServerName, event_ids: Sequence[EventId]) -> bool:
+        """Whether a user of the server was joined before each of these events. Costs a pass over the room's state for each."""
+        if not 0 < len(event_ids) <= limits.prev_events_max:
+            return False
+        async with self.database.read() as tx:
+            events = (await self.events.many(tx, event_ids)).values()
+            if len(events) < len(set(event_ids)):
+                return False
+            for event in events:
+                if event.pdu.room_id != room.room_id or event.flags & tables.OUTLIER:
+                    return False
+                state = await history.state_before(tx, room.room_nid, event)
+                members = await self.events.many(tx, [state[key] for key in member_keys_of(state, origin)])
+                if not any(each.pdu.content.get("membership") == "join" for each in members.values()):
+                    return False
+        return True
 
     async def _event(self, tx: ReadTx, room: Room, event_id: EventId) -> StoredEvent:
         event = await self.events.one(tx, event_id)
@@ -63,7 +81,7 @@ class ServedEvents:
 
     async def backfill(self, origin: ServerName, room_id: RoomId, event_ids: Sequence[EventId], limit: int) -> Sequence[bytes]:
         """Encoded PDUs, newest first, including the given ones. Raises Refusal."""
-        room = await self._room(origin, room_id)
+        room = await self._room(origin, room_id, event_ids)
         async with self.database.read() as tx:
             found = await self._walk_back(tx, room, event_ids, limit)
             return await self._encoded(tx, room, origin, found)
@@ -92,7 +110,7 @@ class ServedEvents:
 
     async def missing_events(self, origin: ServerName, room_id: RoomId, wanted: WalkBack) -> Sequence[bytes]:
         """Encoded PDUs, oldest first. Raises Refusal."""
-        room = await self._room(origin, room_id)
+        room = await self._room(origin, room_id, wanted.latest)
         async with self.database.read() as tx:
             found: list[StoredEvent] = []
             seen = {*wanted.latest, *wanted.earliest}
@@ -121,7 +139,9 @@ class ServedEvents:
             if event is None:
                 raise NotFound(_NO_EVENT)
             room = await self.registry.find(event.pdu.room_id)
-            if room is None or not room.extremities or origin not in room.members.servers:
+            if room is None or not room.extremities:
+                raise NotFound(_NO_EVENT)
+            if origin not in room.members.servers and not await self._was_in(room, origin, (event_id,)):
                 raise NotFound(_NO_EVENT)
             await self.acls.check(room, origin)
             return (await self._encoded(tx, room, origin, [event]))[0]
@@ -130,7 +150,7 @@ class ServedEvents:
 
     async def state(self, origin: ServerName, room_id: RoomId, event_id: EventId) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """Encoded PDUs: state before the event, and its auth chain. Raises Refusal."""
-        room = await self._room(origin, room_id)
+        room = await self._room(origin, room_id, (event_id,))
         async with self.database.read() as tx:
             ids = await self._state_ids(tx, room, event_id)
             encoded = await graph_tables.encoded_events(tx, ids)
@@ -141,7 +161,7 @@ class ServedEvents:
         self, origin: ServerName, room_id: RoomId, event_id: EventId
     ) -> tuple[Sequence[EventId], Sequence[EventId]]:
         """IDs: state before the event, and its auth chain. Raises Refusal."""
-        room = await self._room(origin, room_id)
+        room = await self._room(origin, room_id, (event_id,))
         async with self.database.read() as tx:
             ids = await self._state_ids(tx, room, event_id)
             known = await tables.known_events(tx, ids)
@@ -157,7 +177,7 @@ class ServedEvents:
 
     async def event_auth(self, origin: ServerName, room_id: RoomId, event_id: EventId) -> Sequence[bytes]:
         """Encoded PDUs: the whole auth chain. Raises Refusal."""
-        room = await self._room(origin, room_id)
+        room = await self._room(origin, room_id, (event_id,))
         async with self.database.read() as tx:
             event = await self._event(tx, room, event_id)
             chain = await self.answers.auth_chain(tx, event.pdu.auth_events, with_given=event.pdu.auth_events)
