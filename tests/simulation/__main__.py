@@ -17,19 +17,24 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _warnings() -> list[str]:
+    return [f"-W{option}" for option in sys.warnoptions]
+
+
 def main() -> int:
     """Run the seeds that were asked for."""
     parser = argparse.ArgumentParser(prog="./run simulate", description="Whole servers in one process, seeded.")
-    parser.add_argument("--seed", type=int, default=None, help="the first seed (1)")
+    parser.add_argument("--seed", type=int, nargs="+", default=None, help="the seeds; with --seeds the first one (1)")
     parser.add_argument("--seeds", type=int, default=None, help="how many seeds (1 with --seed, else 20)")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"what users do altogether ({STEPS})")
     parser.add_argument("--trace", action="store_true", help="print everything that happened")
     parser.add_argument("--keep", type=Path, default=None, help="a folder to leave the databases in")
     wanted = parser.parse_args()
-    first = 1 if wanted.seed is None else wanted.seed
-    count = wanted.seeds or (20 if wanted.seed is None else 1)
+    seeds = wanted.seed or [1]
+    if wanted.seed is None or wanted.seeds is not None:
+        seeds = list(range(seeds[0], seeds[0] + (wanted.seeds or 20)))
     failed = []
-    for seed in range(first, first + count):
+    for seed in seeds:
         begin = time.perf_counter()
         folder = None if wanted.keep is None else wanted.keep / str(seed)
         verdict = play(seed, wanted.steps, keeps_lines=wanted.trace, folder=folder)
@@ -54,5 +59,5 @@ def main() -> int:
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"
-        os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
+        os.execv(sys.executable, [sys.executable, *_warnings(), "-m", "tests.simulation", *sys.argv[1:]])
     sys.exit(main())

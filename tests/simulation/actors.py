@@ -185,7 +185,7 @@ async def misfortune(simulation: Simulation, random: Random, stop: asyncio.Event
             frozenset((a, b)) for a in names for b in names if a < b and random.random() < random.choice((0.0, 0.0, 0.5))
         }
         simulation.disks.slow = random.choice((0.0, 0.0, 0.2))
-        simulation.disks.failing = random.choice((0.0, 0.0, 0.0, 0.0))
+        simulation.disks.failing = random.choice((0.0, 0.0, 0.0, 0.03))
         if kills and random.random() < 0.4:
             kills -= 1
             await strike(simulation, random)
