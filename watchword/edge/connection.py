@@ -56,6 +56,7 @@ class Connection(HttpToolsProtocol):
         self._discarded_bytes = 0
         self._silent_bytes = 0
         self._reading_head = True
+        self._is_last = False
         self._unsent_bytes = 0
         self._unsent_since = 0.0
         # When the head or body that we wait for began; None while we owe a reply or the connection rests.
@@ -174,6 +175,8 @@ class Connection(HttpToolsProtocol):
         self._since = None
         self._silent_bytes = 0
         super().on_message_complete()
+        if self._is_last:
+            self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         task = self.loop.create_task(cycle.run_asgi(app))
@@ -199,7 +202,11 @@ class Connection(HttpToolsProtocol):
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            self.transport.close()
+            if cycle.more_body:
+                # Closing before the body is here would reset the connection, and our reply would be lost with it.
+                self._is_last = True
+            else:
+                self.transport.close()
         cycle.on_response()
         return True
 

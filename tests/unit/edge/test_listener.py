@@ -125,6 +125,16 @@ async def test_a_body_that_never_ends_after_its_refusal_ends_the_connection(a_ho
                 await wire.send(b"x" * 60_000_000)
 
 
+async def test_a_refusal_reaches_a_client_that_ends_its_connection_and_is_still_sending(a_house: Any, serving: Any) -> None:
+    async with serving(a_house(row("PUT", body=Body.JSON, body_bytes_max=100))) as served:
+        wire = await served.connect()
+        await wire.send(b"PUT /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5000000\r\n\r\n")
+        for _ in range(50):
+            await wire.send(b"x" * 100_000)
+        assert (await wire.answer()).status == 413
+        assert await wire.is_closed()
+
+
 async def test_a_large_upload_streams_through(a_house: Any, serving: Any) -> None:
     async with serving(a_house(row("POST", handler=measure, body=Body.STREAM, body_bytes_max=10_000_000))) as served:
         answer = await served.ask("POST", "/x", b"x" * 5_000_000)
