@@ -27,6 +27,12 @@ enabled = false
 
 [media]
 upload_bytes_max = 2000000
+
+[contact]
+admin_email = "admin@example.org"
+
+[well_known]
+server = "matrix.example.org:443"
 """
 _PATIENCE = "request_timeout_ms = 2000\nlarge_request_timeout_ms = 4000\n"
 
