@@ -86,7 +86,9 @@ class Forks:
         if not is_cited:
             states[pdu.event_id] = dict(after) if after is room.state else after
             remaining[pdu.event_id] = pdu.depth
-        resolved = await self.resolve(tx, room, list(states.values()))
+        same = {id(state) for state in states.values()} == {id(state) for state in room.forks.values()}
+        # A message on a branch changes no state: what was resolved stays so.
+        resolved = room.state if same else await self.resolve(tx, room, list(states.values()))
         return Fork(before, resolved, remaining, states if len(remaining) > 1 else {})
 
     async def _ended(self, tx: ReadTx, room: Room, pdu: Pdu) -> set[EventId]:

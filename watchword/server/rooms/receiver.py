@@ -80,8 +80,7 @@ class Receiver:
         last: list[Taken] = []
         for event in events:
             await self._receive_one(Asking(origin, room, budget), event, results, last)
-        for taken in last[-1:]:
-            # Commits are in order: the last one's carries all before it.
+        for taken in last:
             await taken.durable()
 
     def _read(self, raws: Sequence[dict[str, Any]], kind: RoomKind) -> list[Pdu]:

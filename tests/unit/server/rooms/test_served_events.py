@@ -1,25 +1,15 @@
-from collections.abc import Mapping
 from typing import Any
 
-import orjson
 import pytest
 
-from tests.unit.server.rooms.stacks import Network, Stack, copied, copied_bytes, decoded
+from tests.unit.server.rooms.stacks import Network, Stack, copied_bytes, decoded
 from tests.unit.server.rooms.test_receiver import shared_room
-from watchword.base.errors import BadRequest, Forbidden, NotFound, Refusal
-from watchword.protocol.events import event_id_of, with_content_hash
-from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName
-from watchword.protocol.room_versions import ROOM_VERSIONS
-from watchword.protocol.signatures import SigningKey, sign_event
+from watchword.base.errors import Forbidden, NotFound
+from watchword.protocol.events import event_id_of
+from watchword.protocol.ids import EventId
 from watchword.server.federation.ports import (
-    IncomingInvite,
     MissingEvents,
-    PublicRoomsQuery,
-    Receiver,
-    RoomAcls,
-    RoomsForServers,
 )
-
 
 
 async def test_who_missed_the_end_of_our_stay_learns_it_from_us(network: Network, a: Stack, b: Stack) -> None:
@@ -130,5 +120,3 @@ async def test_what_a_server_may_not_see_is_redacted_not_left_out(network: Netwo
     assert messages == [{"msgtype": "m.text", "body": "seen"}, {}]
     assert copied_bytes(await rooms.event(b.name, secret))["content"] == {}
     assert copied_bytes(await rooms.event(b.name, seen))["content"]["body"] == "seen"
-
-

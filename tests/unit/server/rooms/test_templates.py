@@ -1,90 +1,93 @@
-"""What another server proposes as our member event: taken for its place, never for what it says."""
-
 from typing import Any
 
 import pytest
 
 from watchword.base.errors import RemoteProtocolError
-from watchword.protocol.ids import RoomId, UserId
-from watchword.protocol.room_versions import V1, V11, RoomVersion
+from watchword.protocol.ids import EventId, RoomId, UserId
+from watchword.protocol.room_versions import ROOM_VERSIONS
 from watchword.server.rooms.commands import ChangeMembership
 from watchword.server.rooms.templates import draft_at, read_template, with_signatures_of
 
-ROOM = RoomId("!room:there.example")
-ALICE = UserId("@alice:here.example")
-JOIN = ChangeMembership(ROOM, ALICE, ALICE, "join", {"displayname": "Alice"})
-HASH_ID = "$" + "a" * 43
+BOB = UserId("@bob:b.example")
+ROOM = RoomId("!room:a.example")
+COMMAND = ChangeMembership(ROOM, BOB, BOB, "join", {"displayname": "Bob"})
 
 
-def a_template(version: RoomVersion = V11, **fields: Any) -> dict[str, Any]:
-    reference: Any = ["$1:there.example", {}] if version.event_ids_in_events else HASH_ID
-    template = {
+def a_template(**changes: Any) -> dict[str, Any]:
+    template: dict[str, Any] = {
         "type": "m.room.member",
-        "sender": ALICE,
-        "state_key": ALICE,
+        "sender": BOB,
+        "state_key": BOB,
         "room_id": ROOM,
         "content": {"membership": "join"},
-        "depth": 5,
-        "prev_events": [reference],
-        "auth_events": [reference],
+        "prev_events": ["$prev"],
+        "auth_events": ["$auth"],
+        "depth": 7,
     }
-    return {**template, **fields}
+    return {**template, **changes}
 
 
-def test_the_place_is_taken_and_the_content_is_ours() -> None:
-    template = a_template(content={"membership": "join", "displayname": "Mallory", "extra": 1})
-    draft = draft_at(read_template(template, JOIN, V11), JOIN, None, 7)
-    assert (draft.depth, list(draft.prev_events)) == (5, [HASH_ID])
-    assert draft.content == {"displayname": "Alice", "membership": "join"}
+def test_only_the_place_is_taken() -> None:
+    place = read_template(a_template(origin_server_ts=1, hashes={}, unsigned={}), COMMAND, ROOM_VERSIONS["10"])
+    draft = draft_at(place, COMMAND, None, 99)
+    assert (draft.prev_events, draft.auth_events, draft.depth, draft.origin_server_ts) == (["$prev"], ["$auth"], 7, 99)
+    assert draft.content == {"displayname": "Bob", "membership": "join"}
+    assert (draft.type, draft.sender, draft.state_key, draft.room_id) == ("m.room.member", BOB, BOB, ROOM)
+
+
+def test_who_vouches_is_taken_where_joins_can_be_restricted() -> None:
+    template = a_template(content={"membership": "join", "join_authorised_via_users_server": "@alice:a.example"})
+    vouched = draft_at(read_template(template, COMMAND, ROOM_VERSIONS["8"]), COMMAND, None, 1)
+    assert vouched.content["join_authorised_via_users_server"] == "@alice:a.example"
+    assert (
+        "join_authorised_via_users_server"
+        not in draft_at(read_template(template, COMMAND, ROOM_VERSIONS["7"]), COMMAND, None, 1).content
+    )
+    for bad in (5, "alice"):
+        with pytest.raises(RemoteProtocolError):
+            read_template(
+                a_template(content={"membership": "join", "join_authorised_via_users_server": bad}), COMMAND, ROOM_VERSIONS["8"]
+            )
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "changes",
     [
-        {"type": "m.room.message"},
-        {"sender": "@mallory:there.example"},
-        {"state_key": "@mallory:there.example"},
-        {"room_id": "!other:there.example"},
-        {"content": {"membership": "ban"}},
+        {"content": {"membership": "leave"}},
         {"content": None},
+        {"type": "m.room.create"},
+        {"sender": "@alice:a.example"},
+        {"state_key": ""},
+        {"room_id": "!other:a.example"},
         {"prev_events": []},
-        {"prev_events": [HASH_ID] * 21},
-        {"prev_events": [7]},
-        {"depth": -1},
-        {"depth": "5"},
+        {"prev_events": ["$x"] * 21},
+        {"auth_events": [5]},
+        {"auth_events": [["$x", {"sha256": "AA"}]]},
         {"depth": True},
-        {"content": {"membership": "join", "join_authorised_via_users_server": 5}},
+        {"depth": 1 << 53},
     ],
 )
-def test_a_template_of_something_else_is_refused(lie: dict[str, Any]) -> None:
+def test_a_template_of_something_else_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(RemoteProtocolError):
-        read_template(a_template(**lie), JOIN, V11)
+        read_template(a_template(**changes), COMMAND, ROOM_VERSIONS["10"])
 
 
-def test_who_vouches_for_a_restricted_join_is_taken_over() -> None:
-    voucher = "@bob:there.example"
-    template = a_template(content={"membership": "join", "join_authorised_via_users_server": voucher})
-    draft = draft_at(read_template(template, JOIN, V11), JOIN, None, 7)
-    assert draft.content["join_authorised_via_users_server"] == voucher
-
-
-def test_old_references_are_read_with_and_without_their_hash() -> None:
-    references = [["$1:there.example", {}], ["$2:there.example", {"sha256": "AQ"}]]
-    place = read_template(a_template(V1, prev_events=references), JOIN, V1)
-    assert list(place.prev_events) == ["$1:there.example", "$2:there.example"]
-    assert [place.reference_hashes[event_id] for event_id in place.prev_events] == [b"", b"\x01"]
-
-
-def test_bare_event_ids_are_no_references_in_old_versions() -> None:
+def test_old_rooms_cite_with_hashes() -> None:
+    pairs = [["$prev:a.example", {"sha256": "AAAA"}]]
+    place = read_template(a_template(prev_events=pairs, auth_events=[]), COMMAND, ROOM_VERSIONS["1"])
+    assert place.reference_hashes == {EventId("$prev:a.example"): b"\0\0\0"}
     with pytest.raises(RemoteProtocolError):
-        read_template(a_template(V1, prev_events=["$1:there.example"]), JOIN, V1)
+        read_template(a_template(), COMMAND, ROOM_VERSIONS["1"])
 
 
-def test_only_signatures_are_taken_from_the_other_servers_copy() -> None:
-    own = {"content": {}, "signatures": {"here.example": {"ed25519:1": "x"}}}
-    copy = {"content": {"evil": 1}, "signatures": {"there.example": {"ed25519:2": "y"}, "third.example": {"ed25519:3": "z"}}}
-    signed = with_signatures_of(own, copy, "there.example")
-    assert signed == {
-        "content": {},
-        "signatures": {"here.example": {"ed25519:1": "x"}, "there.example": {"ed25519:2": "y"}},
+def test_of_the_copy_only_the_server_s_signatures_are_taken() -> None:
+    ours = {"content": {"a": 1}, "signatures": {"b.example": {"ed25519:1": "ours"}}}
+    copy = {
+        "content": {"a": 2},
+        "signatures": {"a.example": {"ed25519:1": "x"}, "b.example": {"ed25519:1": "y"}, "c": {"k": "z"}},
     }
+    assert with_signatures_of(ours, copy, "a.example") == {
+        "content": {"a": 1},
+        "signatures": {"a.example": {"ed25519:1": "x"}, "b.example": {"ed25519:1": "ours"}},
+    }
+    assert with_signatures_of(ours, {}, "a.example") == ours
