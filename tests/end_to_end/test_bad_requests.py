@@ -1,20 +1,16 @@
 """Clients that send what no client should: each gets the specified error, nobody a failure, and the server goes on."""
 
-import itertools
 import json
 import time
-from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
-from tests.end_to_end.harness import shapes, wire
+from tests.end_to_end.harness import junk, wire
 from tests.end_to_end.harness.people import V3, Person, fresh, path
 from tests.end_to_end.harness.servers import Server
 from tests.end_to_end.harness.shapes import Operation
 from tests.end_to_end.harness.wire import compact
-from tests.house.operations import blanked, served
 
 NOT_JSON, BAD_JSON, TOO_LARGE = (400, "M_NOT_JSON"), (400, "M_BAD_JSON"), (413, "M_TOO_LARGE")
 
@@ -100,62 +96,11 @@ def test_a_text_of_any_characters_comes_back_as_it_was(north: Server, text: str)
 
 # Every operation, every field
 
-
-_VALUES: tuple[object, ...] = (None, True, -1, 1.5, 1 << 60, "", "x\x00y", "x" * 300, [], [None], {}, {"x": [[]]})
-_JUNK_IN_PATHS = ("%00", "%FF", "%ED%A0%80", "x" * 300, "%2F", "..", "!", "@:", "%E2%80%AE", "%F0%9F%92%A5", "-1", "%")
-_JUNK_IN_QUERIES = ("", "%00", "%FF", "x" * 300, "-1", "1e9", "9" * 30, "{", "[]", "null", "%7B%7D", "s1", "t999999999_1")
-_PARAMETERS = {
-    "userId": "@x:north.example",
-    "roomIdOrAlias": "!x:north.example",
-    "roomAlias": "#x:north.example",
-    "eventId": "$x",
-    "serverName": "north.example",
-    "kind": "override",
-    "receiptType": "m.read",
-}
 # They end the session that asks, or wait.
 _NOT_ASKED = {f"{V3}/logout", f"{V3}/logout/all", f"{V3}/account/deactivate"}
 
 
-def _operations() -> list[Operation]:
-    rows = {(row.method, blanked(row.path)) for _, row in served()}
-    return [
-        operation
-        for operation in shapes.operations()
-        if operation.document == "client-server"
-        and (operation.method, blanked(operation.path)) in rows
-        and operation.path not in _NOT_ASKED
-    ]
-
-
-def _filled(operation: Operation, room_id: str, **others: str) -> str:
-    target = operation.path
-    known = {**_PARAMETERS, "roomId": room_id}
-    for name in operation.parameters:
-        value = others[name] if name in others else quote(known.get(name, "x"), safe="")
-        target = target.replace("{" + name + "}", value)
-    return target
-
-
-def _body_fields(operation: Operation) -> Mapping[str, Any]:
-    schema = operation.described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-    fields: Mapping[str, Any] = schema.get("properties", {})
-    return fields
-
-
-def _wrong_bodies(operation: Operation) -> Iterator[object]:
-    fields = _body_fields(operation)
-    for name, value in itertools.product(fields, _VALUES):
-        yield {name: value}
-        # The other fields as they might be, so that this one is reached.
-        yield {**{other: _plausible(other, schema) for other, schema in fields.items()}, name: value}
-
-
-def _plausible(name: str, schema: Mapping[str, Any]) -> object:
-    kind = schema.get("type", "object")
-    kinds: dict[object, object] = {"string": "x", "integer": 1, "boolean": False, "array": [], "object": {}, "number": 1}
-    named = {"user_id": "@x:north.example", "room_version": "12", "type": "m.login.password"}
-    return named.get(name, kinds.get(kind if isinstance(kind, str) else kind[0]))
+_OPERATIONS = [each for each in junk.served_operations("client-server") if each.path not in _NOT_ASKED]
 
 
 def _asked(person: Person, operation: Operation, target: str, body: object) -> None:
@@ -169,31 +114,22 @@ def _asked(person: Person, operation: Operation, target: str, body: object) -> N
 
 
 @pytest.mark.parametrize(
-    "operation", [each for each in _operations() if _body_fields(each)], ids=lambda each: " ".join(each.name)
+    "operation", [each for each in _OPERATIONS if junk.body_fields(each)], ids=lambda each: " ".join(each.name)
 )
 def test_no_value_of_a_wrong_type_makes_an_operation_fail(
     north: Server, speaker: tuple[Person, str], operation: Operation
 ) -> None:
     _, room_id = speaker
     alice = Person.provisioned(north, "alice")
-    for body in _wrong_bodies(operation):
-        _asked(alice, operation, _filled(operation, room_id), body)
+    for body in junk.wrong_bodies(operation):
+        _asked(alice, operation, junk.filled(operation, room_id), body)
 
 
-def test_no_path_makes_an_operation_fail(north: Server, speaker: tuple[Person, str]) -> None:
+def test_no_path_and_no_query_makes_an_operation_fail(north: Server, speaker: tuple[Person, str]) -> None:
     alice, room_id = speaker
-    for operation in _operations():
-        for name, junk in itertools.product(operation.parameters, _JUNK_IN_PATHS):
-            _asked(alice, operation, _filled(operation, room_id, **{name: junk}), None)
-
-
-def test_no_query_makes_an_operation_fail(north: Server, speaker: tuple[Person, str]) -> None:
-    alice, room_id = speaker
-    for operation in _operations():
-        names = [each["name"] for each in operation.described.get("parameters", []) if each.get("in") == "query"]
-        for name, junk in itertools.product(names, _JUNK_IN_QUERIES):
-            if (name, junk) != ("timeout", "9" * 30):
-                _asked(alice, operation, f"{_filled(operation, room_id)}?{name}={junk}", None)
+    for operation in _OPERATIONS:
+        for target in junk.wrong_targets(operation, room_id):
+            _asked(alice, operation, target, None)
 
 
 # Requests that are none

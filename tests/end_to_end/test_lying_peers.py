@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.harness import wire
+from tests.end_to_end.harness import junk, wire
 from tests.end_to_end.harness.peer_rooms import PeerRoom, Raw, event_id_of, hashed, signed
 from tests.end_to_end.harness.peers import FEDERATION, Peer, now_ms, segments
 from tests.end_to_end.harness.people import Person, fresh
 from tests.end_to_end.harness.servers import Server
+from tests.end_to_end.harness.shapes import Operation
 
 _VERSIONS = ("1", "5", "10", "12")
 
@@ -503,3 +504,21 @@ def test_who_is_not_in_a_room_reads_nothing_of_it(north: Server, peer: Peer) -> 
     missing = {"earliest_events": [], "latest_events": [event_id]}
     target = segments(f"{FEDERATION}/v1/get_missing_events", room_id)
     assert peer.ask(north, "POST", target, missing).refusal == (403, "M_FORBIDDEN")
+
+
+# Every operation for servers, every field
+
+
+@pytest.mark.parametrize("operation", junk.served_operations("server-server"), ids=lambda each: " ".join(each.name))
+def test_nothing_that_a_peer_asks_makes_an_operation_fail(north: Server, peer: Peer, operation: Operation) -> None:
+    _, room = _met(north, peer)
+    needs_body = operation.method in ("POST", "PUT")
+    for target in junk.wrong_targets(operation, room.room_id):
+        _refused_at_most(peer.ask(north, operation.method, target, {} if needs_body else None))
+    for body in junk.wrong_bodies(operation) if needs_body else ():
+        _refused_at_most(peer.ask(north, operation.method, junk.filled(operation, room.room_id), body))
+
+
+def _refused_at_most(answer: wire.Answer) -> None:
+    assert answer.status < 500 or answer.status in (502, 504), answer
+    assert answer.status < 400 or answer.refusal
