@@ -5,7 +5,7 @@ The caller holds the room's lock and an open transaction. What the event does to
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from watchword.protocol import event_types
@@ -20,7 +20,7 @@ from watchword.server.rooms import member_tables, tables
 from watchword.server.rooms.history import difference
 from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.room import Room
-from watchword.server.rooms.stored import EventStore, StoredEvent
+from watchword.server.rooms.stored import EventStore, StoredEvent, pdu_of
 from watchword.server.rooms.tables import MembershipRow, NewEvent
 from watchword.storage import Log, Position, Tx
 from watchword.storage.names import Names
@@ -200,6 +200,9 @@ class Appender:
             new = NewEvent(pdu.event_id, ordering, pdu.depth, event.flags, event.json, replaces_nid)
             nid = await tables.insert_event(tx, room.room_nid, new)
             await self._insert_edges(tx, nid, pdu)
+        if replaced is not None:
+            # Not with what that replaced in its turn, or the whole history of the address would stay in memory.
+            replaced = replace(replaced, replaced=None, redacted_because=None)
         return StoredEvent(nid, ordering, event.flags, pdu, room.version, event.json, replaces_nid, None, replaced)
 
     async def _insert_edges(self, tx: Tx, nid: int, pdu: Pdu) -> None:
@@ -299,9 +302,22 @@ class Appender:
             return
         if not may_redact(redaction.pdu, target.pdu, room.levels(), room.version):
             return
-        pruned = encode(redact(target.pdu.json, room.version), room.version.strict_canonical_json)
-        await tables.prune_event(tx, target.nid, pruned, redaction.nid)
-        self._events.forget((target.event_id,))
-        tx.after_commit(partial(self._events.forget, (target.event_id,)))
+        raw = redact(target.pdu.json, room.version)
+        await tables.prune_event(tx, target.nid, encode(raw, room.version.strict_canonical_json), redaction.nid)
+        relation = relation_of(target.pdu.content)
+        if relation is not None:
+            await tables.delete_relation(tx, room.room_nid, relation.event_id, relation.rel_type, target.nid)
+        # Its successor shows what it said, too.
+        stale = {target.event_id, *(await self._successors(tx, room, target))}
+        self._events.forget(stale)
+        tx.after_commit(partial(self._events.forget, stale))
         room.forget_recent()
-        room.pdus.pop(target.event_id, None)
+        room.prune(pdu_of(target.event_id, raw, room.version))
+
+    async def _successors(self, tx: Tx, room: Room, target: StoredEvent) -> Collection[EventId]:
+        """Events that stood, or stand, at the address of a state event."""
+        address = target.pdu.state_address
+        if address is None:
+            return ()
+        numbers = [await self._names.number(tx, name) for name in address]
+        return [event_id for _, _, event_id in await tables.state_intervals(tx, room.room_nid, numbers[0], numbers[1])]

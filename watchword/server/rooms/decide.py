@@ -89,11 +89,11 @@ class AlreadySo:
 Decision = Accepted | Refused | AlreadySo
 
 
-def send_event(room: RoomSnapshot, command: SendEvent, now_ms: int) -> Decision:
-    """Decide a message or a state event that is not a membership."""
+def send_event(room: RoomSnapshot, command: SendEvent, now_ms: int, redacted: Pdu | None = None) -> Decision:
+    """Decide a message or a state event that is not a membership. redacted: the event that it redacts, if that is here."""
     if room.members.membership.get(command.sender) != "join":
         return Refused("M_FORBIDDEN", "You are not in this room.")
-    refused = _content_refused(room, command)
+    refused = _content_refused(room, command) or _redaction_refused(room, command, redacted)
     if refused is not None:
         return refused
     draft = draft_event(room, command, now_ms if command.ts is None else command.ts)
@@ -108,6 +108,29 @@ def _content_refused(room: RoomSnapshot, command: SendEvent) -> Refused | None:
         return Refused("M_FORBIDDEN", "A room is created once.")
     if command.type == event_types.POWER_LEVELS and command.state_key == "":
         return power_levels_refused(room, command.content)
+    return None
+
+
+def redacted_by(command: SendEvent, version: RoomVersion) -> EventId | None:
+    """The event that a command wants redacted, whichever way it says so."""
+    if command.type != event_types.REDACTION or command.redacts is not None:
+        return command.redacts
+    stated = command.content.get("redacts") if version.redacts_in_content else None
+    return EventId(stated) if isinstance(stated, str) else None
+
+
+def _redaction_refused(room: RoomSnapshot, command: SendEvent, redacted: Pdu | None) -> Refused | None:
+    """One's own events, or with the level for it those of others. The rules among servers look at servers only.
+
+    Spec: client-server-api#put_matrixclientv3roomsroomidredacteventidtxnid
+    """
+    if redacted is None:
+        return None
+    if redacted.room_id != room.room_id:
+        return Refused("M_NOT_FOUND", "There is no such event in this room.", 404)
+    levels = room.auth_state().power_levels
+    if redacted.sender != command.sender and levels.user_level(command.sender) < levels.redact:
+        return Refused("M_FORBIDDEN", "Your power level is too low to redact the events of others.")
     return None
 
 

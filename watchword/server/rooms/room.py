@@ -185,6 +185,13 @@ class Room:
                 if key[0] == event_types.HISTORY_VISIBILITY:
                     self.visibility = None
 
+    def prune(self, pdu: Pdu) -> None:
+        """An event was redacted. State stays where it is; what decisions read of it is what redaction left."""
+        if pdu.event_id in self.pdus:
+            self.pdus[pdu.event_id] = pdu
+            self._auth_state = None
+            self.visibility = None
+
 
 def visibility_of(content: Mapping[str, object]) -> str:
     """The history visibility that a content means. Spec: client-server-api#room-history-visibility"""

@@ -233,6 +233,16 @@ async def insert_relation(tx: Tx, room_nid: int, parent: EventId, rel_type: str,
     )
 
 
+async def delete_relation(tx: Tx, room_nid: int, parent: EventId, rel_type: str, child_nid: int) -> None:
+    await tx.execute(
+        "DELETE FROM relations WHERE room_nid = ? AND parent_event_id = ? AND rel_type = ? AND child_nid = ?",
+        room_nid,
+        parent,
+        rel_type,
+        child_nid,
+    )
+
+
 # Auth chains
 
 

@@ -15,7 +15,7 @@ from watchword.base.entropy import Entropy
 from watchword.base.errors import BadRequest, Forbidden, Refusal, RemoteProtocolError, TooLarge
 from watchword.protocol import event_types
 from watchword.protocol.event_building import EventDraft, build_event
-from watchword.protocol.events import EventTooLarge, reference_hash
+from watchword.protocol.events import EventTooLarge, Pdu, reference_hash
 from watchword.protocol.ids import EventId, RoomId, ServerName
 from watchword.protocol.signatures import SigningKey
 from watchword.server.rooms import decide
@@ -56,9 +56,21 @@ class RoomWriter:
 
     async def send(self, command: SendEvent) -> EventId:
         """Send an event; returns once it is durable. Raises Refusal."""
+        redacted = await self._redacted(command) if command.type == event_types.REDACTION else None
         return await self._submit(
-            command.room_id, command.transaction, lambda room: decide.send_event(room, command, self.clock.now_ms())
+            command.room_id,
+            command.transaction,
+            lambda room: decide.send_event(room, command, self.clock.now_ms(), redacted),
         )
+
+    async def _redacted(self, command: SendEvent) -> Pdu | None:
+        room = await self.registry.find(command.room_id)
+        target = None if room is None else decide.redacted_by(command, room.version)
+        if target is None:
+            return None
+        async with self.database.read() as tx:
+            event = await self.events.one(tx, target)
+        return None if event is None else event.pdu
 
     async def change_membership(self, command: ChangeMembership) -> EventId:
         """Change a membership in a room that this server is in; returns once it is durable. Raises Refusal."""
