@@ -10,7 +10,7 @@ from tests.end_to_end.harness import junk, wire
 from tests.end_to_end.harness.people import V3, Person, fresh, path
 from tests.end_to_end.harness.servers import Server
 from tests.end_to_end.harness.shapes import Operation
-from tests.end_to_end.harness.wire import compact
+from tests.end_to_end.harness.wire import Place, compact
 
 NOT_JSON, BAD_JSON, TOO_LARGE = (400, "M_NOT_JSON"), (400, "M_BAD_JSON"), (413, "M_TOO_LARGE")
 
@@ -197,11 +197,13 @@ def test_a_body_without_end_is_refused_when_it_is_too_large(north: Server) -> No
 
 def test_many_who_say_nothing_keep_nobody_else_waiting(north: Server) -> None:
     silent = [north.client.connect() for _ in range(200)]
+    silent += [Place(north.federation.port).connect() for _ in range(200)]  # and no handshake
     try:
-        for number, connection in enumerate(silent):
+        for number, connection in enumerate(silent[:200]):
             connection.sendall(b"POST /_matrix/client/v3/login HTTP/1.1\r\ncontent-length: 50\r\n"[: number % 60])
         began = time.monotonic()
         assert wire.ask(north.client, "GET", "/_matrix/client/versions").status == 200
+        assert wire.ask(north.federation, "GET", "/_matrix/federation/v1/version").status == 200
         assert time.monotonic() - began < 1
     finally:
         for connection in silent:

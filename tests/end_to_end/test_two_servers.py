@@ -4,6 +4,8 @@ import time
 from typing import Any
 
 from tests.end_to_end.harness import wire
+from tests.end_to_end.harness.peer_rooms import PeerRoom
+from tests.end_to_end.harness.peers import Peer
 from tests.end_to_end.harness.people import V3, Person, fresh, path
 from tests.end_to_end.harness.servers import Server
 
@@ -223,3 +225,81 @@ def test_a_sender_that_is_killed_delivers_after_its_start(north: Server, south: 
     bob.hears(room_id, "acknowledged 4")
     assert bob.history_bodies(room_id) == [f"acknowledged {number}" for number in range(5)]
     assert alice.ask("GET", f"{V3}/account/whoami").status == 200
+
+
+def test_a_late_comer_reads_all_pages_of_a_long_history(north: Server, south: Server) -> None:
+    alice, bob = Person.provisioned(north, "alice"), Person.provisioned(south, "bob")
+    room_id = alice.makes_room(preset="public_chat")
+    for number in range(250):
+        alice.says(room_id, f"page {number}")
+    bob.joins(room_id, via="north.example")
+    assert bob.history_bodies(room_id) == [f"page {number}" for number in range(250)]
+    beginning = bob.history(room_id)[-1]
+    assert beginning["type"] == "m.room.create"
+
+
+def test_an_event_that_only_the_neighbour_was_told_of_is_fetched(north: Server, south: Server, peer: Peer) -> None:
+    alice, bob, room_id = _together(north, south, preset="public_chat")
+    room = PeerRoom.joined_by(peer, north, room_id)
+    for person in (alice, bob):
+        person.sees_membership(room_id, room.user, "join")
+    for number in range(3):
+        event = room.message(f"only to the north {number}")
+        room.keep(event)
+        assert peer.delivers(north, event) == {room.ends[0]: {}}
+    alice.hears(room_id, "only to the north 2")
+    alice.says(room_id, "did you hear?")
+    bob.hears(room_id, "did you hear?")
+    assert bob.history_bodies(room_id) == [*(f"only to the north {number}" for number in range(3)), "did you hear?"]
+
+
+def test_a_knock_is_answered_across(north: Server, south: Server) -> None:
+    alice, bob = Person.provisioned(north, "alice"), Person.provisioned(south, "bob")
+    room_id = alice.makes_room(
+        name="Club", initial_state=[{"type": "m.room.join_rules", "content": {"join_rule": "knock"}, "state_key": ""}]
+    )
+    assert bob.ask("POST", path("join", room_id), {}, via="north.example").refusal == (403, "M_FORBIDDEN")
+    bob.call("POST", path("knock", room_id), {"reason": "it is raining"}, via="north.example")
+    knocked = alice.sees_membership(room_id, bob.user_id, "knock")
+    assert knocked["content"]["reason"] == "it is raining"
+    alice.post("rooms", room_id, "invite", user_id=bob.user_id)
+    bob.accepts(room_id)
+    bob.says(room_id, "thank you")
+    alice.hears(room_id, "thank you")
+
+
+def test_members_of_a_space_may_enter_its_rooms_from_across(north: Server, south: Server) -> None:
+    alice, bob = Person.provisioned(north, "alice"), Person.provisioned(south, "bob")
+    space = alice.makes_room(invite=[bob.user_id], creation_content={"type": "m.space"})
+    rule = {"join_rule": "restricted", "allow": [{"type": "m.room_membership", "room_id": space}]}
+    room_id = alice.makes_room(initial_state=[{"type": "m.room.join_rules", "content": rule, "state_key": ""}])
+    assert bob.ask("POST", path("join", room_id), {}, via="north.example").refusal == (403, "M_FORBIDDEN")
+    bob.accepts(space)
+    alice.sees_membership(space, bob.user_id, "join")
+    bob.joins(room_id, via="north.example")
+    joined = alice.sees_membership(room_id, bob.user_id, "join")
+    assert joined["content"]["join_authorised_via_users_server"] == alice.user_id
+    bob.says(room_id, "in by the side door")
+    alice.hears(room_id, "in by the side door")
+
+
+def test_who_was_invited_before_a_change_of_visibility_reads_from_there(north: Server, south: Server) -> None:
+    alice, bob = Person.provisioned(north, "alice"), Person.provisioned(south, "bob")
+    visibility = {"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}, "state_key": ""}
+    room_id = alice.makes_room(invite=[bob.user_id], initial_state=[visibility])
+    alice.says(room_id, "before he was here")
+    bob.accepts(room_id)
+    alice.sees_membership(room_id, bob.user_id, "join")
+    alice.says(room_id, "now he is")
+    bob.hears(room_id, "now he is")
+    assert bob.history_bodies(room_id) == ["now he is"]
+
+
+def test_letters_to_all_devices_and_to_unknown_people_cross(north: Server, south: Server) -> None:
+    alice, bob, _ = _together(north, south)
+    tablet = bob.on_another_device()
+    messages = {bob.user_id: {"*": {"n": 1}}, "@nobody:south.example": {"*": {"n": 1}}, "@x:nowhere.invalid": {"*": {}}}
+    alice.put("sendToDevice", "org.example", fresh("txn"), messages=messages)
+    for device in (bob, tablet):
+        device.receives_a_letter()
+        assert [letter["content"] for letter in device.letters] == [{"n": 1}]

@@ -218,6 +218,10 @@ class Person:
         """Wait for an invitation; its stripped state."""
         return self.waits_for(lambda: self.invites.get(room_id))
 
+    def receives_a_letter(self) -> None:
+        """Wait for a to-device message."""
+        self.waits_for(lambda: self.letters)
+
     def accepts(self, room_id: str) -> None:
         """Wait for an invitation and join."""
         self.is_invited_to(room_id)
