@@ -200,7 +200,10 @@ async def strike(simulation: Simulation, random: Random) -> None:
         await asyncio.sleep(0)
     simulation.kill(server)
     await simulation.clock.sleep(random.choice((1, 500, 10_000, 60_000)))
+    # A full disk would keep it from starting, as it should.
+    failing, simulation.disks.failing = simulation.disks.failing, 0.0
     await simulation.start(server)
+    simulation.disks.failing = failing
 
 
 RAIN = Weather(delay_ms=500, request_lost=0.02, answer_lost=0.03, refused=0.03, repeated=0.1, slow=0.02)

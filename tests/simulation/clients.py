@@ -27,7 +27,11 @@ class Acknowledged:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One room of one /sync response. gap: what /messages gave for the part that the timeline left out."""
+    """One room of one /sync response.
+
+    gap: what /messages gave for the part that the timeline left out. is_closed: it gave nothing, since the user may not
+    look into the room any more.
+    """
 
     since: int
     until: int
@@ -35,6 +39,7 @@ class Delivery:
     section: str
     timeline: tuple[str, ...]
     gap: tuple[str, ...] = ()
+    is_closed: bool = False
 
 
 @dataclass
@@ -171,7 +176,7 @@ class Client:
 
     async def _room(self, room_id: str, section: str, room: Mapping[str, Any], since: int, until: int) -> Delivery:
         events = room.get("timeline", {}).get("events", [])
-        gap: tuple[str, ...] = ()
+        gap: tuple[str, ...] | None = ()
         if room.get("timeline", {}).get("limited"):
             gap = await self._fill(room_id, room["timeline"]["prev_batch"])
         view = self.rooms.setdefault(room_id, RoomView())
@@ -184,17 +189,20 @@ class Client:
             self.simulation.trace(f"{self.user_id} got {event['event_id']}")
             if event["type"] == "m.room.message":
                 self.seen.setdefault(room_id, []).append(event["event_id"])
-        return Delivery(since, until, room_id, section, tuple(event["event_id"] for event in events), gap)
+        return Delivery(since, until, room_id, section, tuple(event["event_id"] for event in events), gap or (), gap is None)
 
-    async def _fill(self, room_id: str, token: str) -> tuple[str, ...]:
-        """Page back from a gap to where the last response ended."""
+    async def _fill(self, room_id: str, token: str) -> tuple[str, ...] | None:
+        """Page back from a gap to where the last response ended; None if that is not allowed any more."""
         found: list[str] = []
         for _ in range(100):
             query = {"dir": "b", "from": token, "limit": str(self.random.choice((5, 20, 100)))}
             if self.since is not None:
                 query["to"] = self.since
             status, answer = await self.ask("GET", f"/rooms/{quote(room_id)}/messages", **query)
+            if status == 403:
+                return None
             if status != 200:
+                self.simulation.fail(f"{self.user_id}: /messages answered {status} {answer}")
                 break
             found += [event["event_id"] for event in answer["chunk"]]
             if "end" not in answer:

@@ -17,7 +17,7 @@ FAILED_SEEDS = {
     29: "A server that had left told nobody of its leave: whoever asked what came before it got 404.",
     39: "The same, with messages before the leave.",
     65: "A server whose last user was kicked while it was down could not learn what came before, and kept him.",
-    85: "A leave and a join within one sync hid the last messages before the leave.",
+    85: "A leave and an invite within one sync hid the leave and the last messages before it.",
 }
 
 
