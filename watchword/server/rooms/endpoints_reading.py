@@ -98,10 +98,8 @@ async def members(request: Request, requester: Requester, doors: RoomDoors) -> R
     at = request.query_one("at")
     if at is not None:
         position = tables.position_of(parse_timeline_token(at))
-        row = await doors.reader.membership_of(requester.user_id, room.room_id)
-        if row is not None and row.membership != "join":
-            position = min(position, row.position)
-        current = await doors.reader.state_at(room, position)
+        until = await doors.reader.readable_until(room, requester.user_id)
+        current = await doors.reader.state_at(room, min(position, until or 0))
     included, excluded = request.query_one("membership"), request.query_one("not_membership")
     if any(value is not None and value not in _MEMBERSHIPS for value in (included, excluded)):
         raise BadRequest("M_INVALID_PARAM", "There is no such membership.")

@@ -100,9 +100,11 @@ class Pages:
         return bool(missing) and (end is None or missing[0][1] > end)
 
     async def _senders(self, view: RoomView, events: Sequence[StoredEvent], now_ms: int) -> list[bytes]:
-        """Member events of the senders of a page, as they are now."""
+        """Member events of the senders of a page, as they are now, or were when the reader left."""
         senders = dict.fromkeys(event.pdu.sender for event in events)
-        ids = [view.room.state.get((event_types.MEMBER, sender)) for sender in senders]
+        until = await self.reader.readable_until(view.room, view.reader.user_id)
+        state = {} if until is None else await self.reader.state_at(view.room, until)
+        ids = [state.get((event_types.MEMBER, sender)) for sender in senders]
         found = await self.reader.found([event_id for event_id in ids if event_id is not None])
         return [view.encode(event, now_ms) for event in found.values()]
 

@@ -23,6 +23,7 @@ from watchword.storage import Database, Position, ReadTx
 
 _NOT_HERE = "You are not in this room, or it does not exist."
 _SCAN_PAGES_MAX = 10
+_SCAN_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,21 +151,28 @@ class RoomReader:
         after, until = span
         found: list[StoredEvent] = []
         fetch = tables.timeline_backward if backwards else tables.timeline_forward
+        size = limit
         for _ in range(_SCAN_PAGES_MAX):
-            wanted = limit - len(found)
-            rows = await fetch(tx, view.room.room_nid, after, until, wanted)
-            events = await self.events.decoded(tx, rows)
-            await self.sights.look_at(tx, view, events)
-            found.extend(event for event in events if view.sees(event) and (allows is None or allows(event.pdu)))
-            if len(rows) < wanted:
-                return Page(view, found, None)
-            assert rows[-1].ordering is not None
-            if backwards:
-                until = rows[-1].ordering - 1
-            else:
-                after = rows[-1].ordering
             if len(found) >= limit:
                 break
+            rows = await fetch(tx, view.room.room_nid, after, until, size)
+            events = await self.events.decoded(tx, rows)
+            await self.sights.look_at(tx, view, events)
+            for event in events:
+                assert event.ordering is not None
+                if backwards:
+                    until = event.ordering - 1
+                else:
+                    after = event.ordering
+                if view.sees(event) and (allows is None or allows(event.pdu)):
+                    found.append(event)
+                    if len(found) == limit:
+                        break
+            else:
+                if len(rows) < size:
+                    return Page(view, found, None)
+            # Much is hidden here: do not look for it one by one.
+            size = max(limit - len(found), _SCAN_ROWS)
         return Page(view, found, until if backwards else after)
 
     async def one_event(self, room_id: RoomId, event_id: EventId, reader: Reader) -> tuple[RoomView, StoredEvent]:
@@ -189,12 +197,20 @@ class RoomReader:
     async def readable_state(self, room_id: RoomId, user_id: UserId) -> tuple[Room, Mapping[StateKey, EventId]]:
         """The state that a user may read: the current one, or the one as of his leaving. Raises Forbidden."""
         room = await self.readable_room(room_id, user_id)
-        membership = room.members.membership.get(user_id)
-        if membership == "join" or (room.is_alive and room.history_visibility == "world_readable"):
-            return room, room.state
-        row = await self.membership_of(user_id, room_id)
-        assert row is not None, room_id
-        return room, await self.state_at(room, row.position)
+        until = await self.readable_until(room, user_id)
+        if until is None:
+            raise Forbidden(_NOT_HERE)
+        return room, await self.state_at(room, until)
+
+    async def readable_until(self, room: Room, user_id: UserId) -> int | None:
+        """The position up to which a user may read the room's state: the end of his last stay, if he is in it no more.
+
+        None if he was never in it. A ban or a rejected invite after the stay does not show what happened in between.
+        """
+        if room.members.membership.get(user_id) == "join" or (room.is_alive and room.history_visibility == "world_readable"):
+            return tables.FOREVER
+        async with self.database.read() as tx:
+            return await self.sights.last_stay_end(tx, room, user_id)
 
     async def has_missing_before(self, tx: ReadTx, room: Room, ordering: int) -> bool:
         """Whether other servers have history that comes before a place in the timeline and is not here."""

@@ -76,7 +76,8 @@ class Room:
     follows_newest: the database knows that the extremity is the newest event.
     last_position: of the newest live event. last_state_position: where the line last changed.
     receipts_position: where a receipt last moved. recent: every shown event above the ordering recent_floor, oldest first.
-    visibility, joined_since: what views read, worked out on demand (joined_since: start of the present stretch).
+    visibility, joined_since, stays: what views read, worked out on demand (joined_since: start of the present stretch;
+    stays: memberships of joined users over time).
     """
 
     room_id: RoomId
@@ -99,6 +100,7 @@ class Room:
     recent_floor: int = 0
     visibility: History | None = None
     joined_since: dict[UserId, int] = field(default_factory=dict)
+    stays: dict[UserId, History] = field(default_factory=dict)
     _auth_state: AuthState | None = None
 
     @property
@@ -167,6 +169,7 @@ class Room:
         """Work out anew what views read of the history."""
         self.visibility = None
         self.joined_since.clear()
+        self.stays.clear()
 
     def apply_state(self, changes: Mapping[StateKey, EventId | None], pdus: Mapping[EventId, Pdu]) -> None:
         """Take changes of the current state over. pdus: the events among them that are at hand."""

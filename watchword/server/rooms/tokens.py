@@ -29,4 +29,4 @@ def parse_timeline_token(text: str) -> int:
     digits = text[1:]
     if text.startswith("t") and digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX:
         return min(int(digits), tables.FOREVER)
-    return tables.ordering_of(parse_sync_token(text))
+    return min(tables.ordering_of(parse_sync_token(text)), tables.FOREVER)

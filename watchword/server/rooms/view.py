@@ -6,6 +6,7 @@ neighbour.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from watchword.protocol import client_events, event_types
 from watchword.protocol.ids import EventId, UserId
@@ -113,9 +114,7 @@ class Sights:
         visibility = await self._visibility(tx, room)
         narrow = any(interval.value in ("joined", "invited") for interval in visibility.intervals)
         if not narrow and room.members.membership.get(reader.user_id) == "join":
-            # Membership before the present stretch matters for nothing but `unsigned.membership` of old events.
-            joined = await self.joined_since(tx, room, reader.user_id)
-            membership = History((Interval(joined, tables.FOREVER, "join"),), None)
+            membership = await self._stays(tx, room, reader.user_id)
             return RoomView(reader, room, Sight(reader.user_id, membership, visibility, all_visible=True), self.sent)
         membership = await self._membership(tx, room, reader.user_id)
         return RoomView(reader, room, Sight(reader.user_id, membership, visibility), self.sent)
@@ -126,12 +125,43 @@ class Sights:
         if joined is None:
             joined = 0
             for interval in reversed((await self._membership(tx, room, user_id)).intervals):
-                if interval.value != "join":
+                if interval.value != "join" or (joined and interval.end != joined):
                     break
                 joined = interval.start
             if joined:
                 room.joined_since[user_id] = joined
         return joined
+
+    async def membership_at(self, tx: ReadTx, room: Room, user_id: UserId, position: int) -> tuple[str, int] | None:
+        """A user's membership after the change at a position, and the position of the event that says so."""
+        for interval in (await self._membership(tx, room, user_id)).intervals:
+            if interval.start <= position < interval.end:
+                return interval.value, interval.start
+        return None
+
+    async def left_between(self, tx: ReadTx, room: Room, user_id: UserId, after: int, until: int) -> tuple[str, int] | None:
+        """The last end of a stay of a user in a span: `leave` or `ban`, and its position."""
+        intervals = (await self._membership(tx, room, user_id)).intervals
+        ends = [
+            (end.value, end.start)
+            for stay, end in pairwise(intervals)
+            if stay.value == "join" and end.value in ("leave", "ban") and after < end.start <= until
+        ]
+        return ends[-1] if ends else None
+
+    async def last_stay_end(self, tx: ReadTx, room: Room, user_id: UserId) -> int | None:
+        """The position at which a user who is not in the room was in it for the last time; None if he never was."""
+        stays = [interval for interval in (await self._membership(tx, room, user_id)).intervals if interval.value == "join"]
+        return stays[-1].end if stays else None
+
+    async def _stays(self, tx: ReadTx, room: Room, user_id: UserId) -> History:
+        """The membership of a joined user, at hand while no state of the room changes."""
+        known = room.stays.get(user_id)
+        if known is None:
+            known = await self._membership(tx, room, user_id)
+            await self.joined_since(tx, room, user_id)
+            room.stays[user_id] = known
+        return known
 
     async def look_at(self, tx: ReadTx, view: RoomView, events: Sequence[StoredEvent]) -> None:
         """Learn about events whose state is not the line's, before asking what the view sees of them."""
