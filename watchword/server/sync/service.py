@@ -9,7 +9,7 @@ Spec: client-server-api#get_matrixclientv3sync
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -191,14 +191,46 @@ class SyncService:
                 encoded = await self.invites.section(row)
                 target = response.invite if row.membership == "invite" else response.knock
                 target.append(_named(room_id, encoded))
+            await self._left_before(request, window, row, extras, response)
             return
         room = await self.rooms.room(room_id)
         if room is None or row.forgotten:
             return
-        if row.membership == "join" and row.position <= window.until:
+        if row.position > window.until:
+            then = await self._as_of(window.until, room, row, request.requester.user_id)
+            if then is None:
+                return
+            row = then
+        if row.membership == "join":
             await self._joined_room(request, window, room, extras, response)
         elif row.membership in ("leave", "ban"):
             await self._left_room(request, window, (room, row), extras, response)
+
+    async def _left_before(
+        self, request: SyncRequest, window: Window, row: MembershipRow, extras: Extras, response: _Response
+    ) -> None:
+        """Who left and is invited again within one span is told of both."""
+        if request.since is None or row.position <= window.after:
+            return
+        room = await self.rooms.room(row.room_id)
+        if room is None:
+            return
+        async with self.rooms.database.read() as tx:
+            user_id = request.requester.user_id
+            found = await self.rooms.sights.left_between(tx, room, user_id, window.after, window.until)
+        if found is not None:
+            left = replace(row, membership=found[0], position=Position(found[1]))
+            await self._left_room(request, window, (room, left), extras, response)
+
+    async def _as_of(self, until: Position, room: Room, row: MembershipRow, user_id: UserId) -> MembershipRow | None:
+        """What a membership was at the end of the span that it has outrun.
+
+        The database is a moment ahead of the log, and a page of to-device messages may end the span early: what was said
+        in the room before is in this span and in no other.
+        """
+        async with self.rooms.database.read() as tx:
+            found = await self.rooms.sights.membership_at(tx, room, user_id, until)
+        return None if found is None else replace(row, membership=found[0], position=Position(found[1]))
 
     async def _joined_room(self, request: SyncRequest, window: Window, room: Room, extras: Extras, response: _Response) -> None:
         since = request.since
@@ -209,7 +241,7 @@ class SyncService:
         ):
             return
         reader = Reader(request.requester.user_id, request.requester.device_id)
-        newly = since is None or await self._joined_at(room, reader) > since
+        newly = since is None or window.until >= await self._joined_at(room, reader) > since
         span = RoomSpan(
             room,
             reader,
