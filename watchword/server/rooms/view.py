@@ -7,7 +7,6 @@ neighbour.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from itertools import pairwise
 
 from watchword.protocol import client_events, event_types
 from watchword.protocol.ids import EventId, UserId
@@ -163,23 +162,6 @@ class Sights:
             await self.joined_since(tx, room, user_id)
             room.stays[user_id] = known
         return known
-
-    async def membership_at(self, tx: ReadTx, room: Room, user_id: UserId, position: int) -> tuple[str, int] | None:
-        """A user's membership after the change at a position, and the position of the event that says so."""
-        for interval in (await self._membership(tx, room, user_id)).intervals:
-            if interval.start <= position < interval.end:
-                return interval.value, interval.start
-        return None
-
-    async def left_between(self, tx: ReadTx, room: Room, user_id: UserId, after: int, until: int) -> tuple[str, int] | None:
-        """The last end of a stay of a user in a span: `leave` or `ban`, and its position."""
-        intervals = (await self._membership(tx, room, user_id)).intervals
-        ends = [
-            (end.value, end.start)
-            for stay, end in pairwise(intervals)
-            if stay.value == "join" and end.value in ("leave", "ban") and after < end.start <= until
-        ]
-        return ends[-1] if ends else None
 
     async def look_at(self, tx: ReadTx, view: RoomView, events: Sequence[StoredEvent]) -> None:
         """Learn about events whose state is not the line's, before asking what the view sees of them."""
