@@ -62,6 +62,7 @@ from watchword.server.rooms.writer import Identity
 from watchword.server.sync import endpoints as sync_doors
 from watchword.server.sync.assembly import Sync, SyncPorts, assemble_sync
 from watchword.storage import Database, Log, Position, Schema, SqliteDatabase, migrate
+from watchword.storage.folder import FolderClaim
 
 logger = logging.getLogger(__name__)
 
@@ -82,12 +83,13 @@ _TRIM_AT_ONCE = 2_000
 
 @dataclass(frozen=True)
 class World:
-    """What a server stands on and a simulation replaces. egress: None for the real network."""
+    """What a server stands on and a simulation replaces. egress: None for the real network. claim: None for no folder."""
 
     clock: Clock
     entropy: Entropy
     database: Database
     egress: Egress | None = None
+    claim: FolderClaim | None = None
 
 
 class _RoomsLater:
@@ -192,10 +194,17 @@ class Homeserver:
 
     @staticmethod
     def build(config: Config) -> "Homeserver":
-        """A real server: the machine's clock, chance, disk and network. Creates the data folder."""
-        Path(config.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-        database = SqliteDatabase(config.database_path, cache_kibibytes=config.database.cache_bytes // 1024)
-        return Homeserver(config, World(SystemClock(), SystemEntropy(), database))
+        """A real server: the machine's clock, chance, disk and network. Creates and claims the data folder.
+
+        Raises ConfigError, StorageError.
+        """
+        claim = FolderClaim(Path(config.data_dir), config.server_name)
+        try:
+            database = SqliteDatabase(config.database_path, cache_kibibytes=config.database.cache_bytes // 1024)
+            return Homeserver(config, World(SystemClock(), SystemEntropy(), database, claim=claim))
+        except BaseException:
+            claim.release()
+            raise
 
     def _fittings(self) -> Fittings:
         return Fittings(
@@ -296,6 +305,8 @@ class Homeserver:
         await self._resolver.close()
         await self.media.files.close()
         await self.world.database.close()
+        if self.world.claim is not None:
+            self.world.claim.release()
 
     async def _maintain(self) -> None:
         while True:
