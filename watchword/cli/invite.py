@@ -21,6 +21,7 @@ from watchword.server.accounts.commands import CreateInvitation, Invitation
 from watchword.server.accounts.invitations import Invitations, invitation_link
 from watchword.server.app import SCHEMAS
 from watchword.storage import SqliteDatabase, migrate
+from watchword.storage.folder import make_folder
 
 T = TypeVar("T")
 _DAY_MS = 86_400_000
@@ -29,7 +30,7 @@ _DAY_MS = 86_400_000
 def with_invitations(config: Config, work: Callable[[Invitations], Awaitable[T]]) -> T:
     """Do something with a server's invitations, whether it runs or not."""
 
-    Path(config.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(Path(config.data_dir))
 
     async def run() -> T:
         database = SqliteDatabase(config.database_path)
