@@ -52,6 +52,12 @@ class SqliteDatabase:
         self._closed = False
 
     def _open(self) -> apsw.Connection:
+        try:
+            return self._connection()
+        except apsw.Error as error:
+            raise StorageError(f"{self._path} cannot be opened as a database: {error}") from error
+
+    def _connection(self) -> apsw.Connection:
         connection = apsw.Connection(self._path, statementcachesize=_STATEMENT_CACHE)
         connection.set_busy_timeout(10_000)
         for pragma in (

@@ -191,3 +191,13 @@ async def test_a_database_that_nobody_else_writes_to_is_opened_for_durability(da
     connection = writer_of(database)
     assert connection.pragma("journal_mode") == "wal"
     assert connection.pragma("synchronous") == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database, it only looks like a file" * 100, None], ids=["another file", "a folder"]
+)
+def test_what_is_no_database_cannot_be_opened(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "server.db"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"server\.db cannot be opened"):
+        SqliteDatabase(path)
