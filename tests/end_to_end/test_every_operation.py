@@ -409,8 +409,7 @@ def _federation_membership(alice: Person, server: Server, peer: Peer) -> None:
     _handed_in(room, server, "leave", "v2")
     for version, form in (("1", "v1"), ("12", "v2")):
         hosted = PeerRoom.made_by(peer, version)
-        # The shape of the answer names `origin`, which events need not have: it is there because we sent it.
-        invite = hosted.event("m.room.member", {"membership": "invite"}, alice.user_id, origin=peer.name)
+        invite = hosted.event("m.room.member", {"membership": "invite"}, alice.user_id)
         shown = [hosted.events[hosted.state["m.room.create", ""]]]
         body = {"event": invite, "room_version": version, "invite_room_state": shown} if form == "v2" else invite
         target = segments(f"{FEDERATION}/{form}/invite", hosted.room_id, hosted.id_of(invite))
