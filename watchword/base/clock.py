@@ -71,7 +71,11 @@ class ManualClock:
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now_ms + duration_ms, next(self._order), woken))
         woken.add_done_callback(lambda done: None if done.cancelled() else action())
-        return lambda: None if woken.cancel() else None
+
+        def forget() -> None:
+            woken.cancel()
+
+        return forget
 
     def next_wake_ms(self) -> int | None:
         """When the earliest sleeper wants to wake, or None if nobody sleeps."""
