@@ -272,14 +272,14 @@ class SqliteReadTx:
 class SqliteTx(SqliteReadTx):
     """A write transaction inside the current batch."""
 
-    __slots__ = ("_done", "_failure", "_on_commit", "_on_failure", "_open", "_waiter")
+    __slots__ = ("_done", "_failure", "_on_commit", "_on_failure", "_open", "_waiters")
 
     def __init__(self, connection: apsw.Connection) -> None:
         super().__init__(connection)
         self._open = True
         self._done = False
         self._failure: BaseException | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
         self._on_commit: list[Callable[[], object]] = []
         self._on_failure: list[Callable[[], object]] = []
 
@@ -299,10 +299,9 @@ class SqliteTx(SqliteReadTx):
     def durable(self) -> Awaitable[None]:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if not self._done:
-            if self._waiter is None:
-                self._waiter = waiter
-            return asyncio.shield(self._waiter)
-        if self._failure is not None:
+            # One future for each who waits: whoever is cancelled takes nothing from the others.
+            self._waiters.append(waiter)
+        elif self._failure is not None:
             waiter.set_exception(_lost(self._failure))
         else:
             waiter.set_result(None)
@@ -319,11 +318,12 @@ class SqliteTx(SqliteReadTx):
         self._done = True
         self._failure = failure
         self._act(self._on_commit if failure is None else self._on_failure)
-        if self._waiter is not None and not self._waiter.done():
-            if failure is None:
-                self._waiter.set_result(None)
-            else:
-                self._waiter.set_exception(_lost(failure))
+        for waiter in self._waiters:
+            if not waiter.done():
+                if failure is None:
+                    waiter.set_result(None)
+                else:
+                    waiter.set_exception(_lost(failure))
 
     def _act(self, actions: Sequence[Callable[[], object]]) -> None:
         for action in actions:
