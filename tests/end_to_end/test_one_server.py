@@ -1,10 +1,13 @@
 """Scenarios on one server: from the operator's invitation to the last logout."""
 
+import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tests.end_to_end.harness import wire
 from tests.end_to_end.harness.people import V3, Person, fresh
-from tests.end_to_end.harness.servers import Server
+from tests.end_to_end.harness.servers import Server, unused_port
 from tests.end_to_end.harness.wire import compact
 
 
@@ -88,3 +91,35 @@ def test_a_stop_answers_who_waits_and_a_start_remembers_all(north: Server) -> No
     alice.hears(room_id, "after the restart")
     assert alice.history_bodies(room_id) == ["before the restart", "after the restart"]
     assert alice.get("rooms", room_id, "state", "m.room.name")["name"] == "Archive"
+
+
+def test_one_command_brings_a_server_up_and_invites_its_first_administrator(tmp_path: Path) -> None:
+    port = unused_port()
+    command = [sys.executable, "-P", "-m", "watchword.cli.main", "up", "--data", str(tmp_path / "data"), "--port", str(port)]
+    with subprocess.Popen(
+        [*command, "--server-name", "self.example"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = ""
+        while "registration token: " not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        token = said.rpartition("registration token: ")[2].strip()
+        place = wire.Place(port)
+        wish = {"username": "founder", "password": "correct horse"}
+        session = wire.ask(place, "POST", f"{V3}/register", compact(wish)).json["session"]
+        auth = {"type": "m.login.registration_token", "token": token, "session": session}
+        founder = wire.ask(place, "POST", f"{V3}/register", compact({**wish, "auth": auth})).json
+        assert founder["user_id"] == "@founder:self.example"
+        headers = {"authorization": f"Bearer {founder['access_token']}"}
+        target = f"{V3}/capabilities"
+        moderation = wire.ask(place, "GET", target, headers=headers).json["capabilities"]["m.account_moderation"]
+        assert moderation == {"lock": True, "suspend": True}
+        process.terminate()
+        assert process.wait(10) == 0
+    again = subprocess.run(
+        [*command, "--server-name", "other.example"], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert again.returncode == 2
+    assert "can never be changed" in again.stderr

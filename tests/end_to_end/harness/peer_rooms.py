@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.end_to_end.harness.peers import FEDERATION, Asked, Peer, now_ms, segments, standard_base64
-from tests.end_to_end.harness.people import fresh
+from tests.end_to_end.harness.people import Person, fresh
 from tests.end_to_end.harness.servers import Server
 from tests.end_to_end.harness.wire import Answer, compact
 from watchword.protocol.auth_event_selection import auth_events_for
@@ -198,3 +198,18 @@ class PeerRoom:
     def send_join(self, server: Server, join: Mapping[str, Any]) -> Answer:
         """Hand a join over."""
         return self.peer.ask(server, "PUT", segments(f"{FEDERATION}/v2/send_join", self.room_id, self.id_of(join)), join)
+
+
+def tampered(event: Raw) -> Raw:
+    """The event with signatures that are none."""
+    forged = {name: dict.fromkeys(keys, "A" * 86) for name, keys in event["signatures"].items()}
+    return {**event, "signatures": forged}
+
+
+def met(server: Server, peer: Peer, version: str = "12") -> tuple[Person, PeerRoom]:
+    """alice, and a peer whose user is in a public room of hers."""
+    alice = Person.provisioned(server, "alice")
+    room_id = alice.makes_room(preset="public_chat", room_version=version)
+    room = PeerRoom.joined_by(peer, server, room_id)
+    alice.sees_membership(room_id, room.user, "join")
+    return alice, room
