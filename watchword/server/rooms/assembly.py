@@ -68,8 +68,9 @@ class Rooms:
     clock: Clock
 
     async def start(self) -> None:
-        """Read back what devices sent lately."""
+        """Read back what devices sent lately; end the typing of before."""
         await self.sent.start(self.clock.now_ms())
+        await self.ephemeral.start()
 
     async def forget_old(self, tx: Tx) -> None:
         """Drop transaction IDs that nobody will repeat any more."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import cachebox
+
 from watchword.base.clock import Clock
 from watchword.base.errors import BadRequest, Forbidden, NotFound
 from watchword.protocol.ids import EventId, RoomId, UserId
@@ -23,6 +25,8 @@ READ = "m.read"
 READ_PRIVATE = "m.read.private"
 TYPING_MS_MAX = 120_000
 _TYPING_PER_ROOM_MAX = 1_000
+_TYPING_ROOMS_MAX = 50_000
+_TYPING_READ_BACK = 5_000
 _RECEIPTS_PAGE_MAX = 5_000
 
 
@@ -39,10 +43,18 @@ class Receipt:
 
 @dataclass
 class Typing:
-    """Who is typing where: room → user → when it ends. Bounded; ends are noticed when somebody looks."""
+    """Who is typing where: room → user → when it ends. Bounded; ends are noticed when somebody looks.
+
+    moved: room → the position at which its list last changed.
+    """
 
     clock: Clock
     rooms: dict[RoomId, dict[UserId, int]] = field(default_factory=dict)
+    moved: "cachebox.LRUCache[RoomId, Position | None]" = field(default_factory=lambda: cachebox.LRUCache(_TYPING_ROOMS_MAX))
+
+    def moved_at(self, room_id: RoomId) -> int:
+        """The position at which the list of a room last changed; 0 if it did not since the start."""
+        return self.moved.get(room_id, None) or 0
 
     def set(self, room_id: RoomId, user_id: UserId, timeout_ms: int) -> bool:
         """Start, renew (timeout_ms > 0) or stop typing; whether the list of users changed."""
@@ -62,6 +74,11 @@ class Typing:
         """Who is typing in a room now."""
         now_ms = self.clock.now_ms()
         return sorted(user_id for user_id, end in self.rooms.get(room_id, {}).items() if end > now_ms)
+
+    def is_expired(self, room_id: RoomId, user_id: UserId) -> bool:
+        """Whether a user's typing has ended without a word."""
+        end = self.rooms.get(room_id, {}).get(user_id)
+        return end is not None and end <= self.clock.now_ms()
 
     def expired(self) -> list[tuple[RoomId, UserId]]:
         """Whose typing ended without a word."""
@@ -149,15 +166,30 @@ class Ephemeral:
         if not self.typing.set(room_id, user_id, timeout_ms):
             return
         async with self.database.write() as tx:
-            await self.log.append(tx, TypingChanged(room_id, user_id, timeout_ms > 0, timeout_ms))
+            position = await self.log.append(tx, TypingChanged(room_id, user_id, timeout_ms > 0, timeout_ms))
+            tx.after_commit(partial(self.typing.moved.__setitem__, room_id, position))
             tx.after_failure(partial(self.typing.set, room_id, user_id, 0))
+
+    async def start(self) -> None:
+        """End the typing of before the restart: memory knows nothing of it, and clients would wait for its end."""
+        after = Position(max(0, self.log.position - _TYPING_READ_BACK))
+        typing: dict[tuple[RoomId, UserId], bool] = {}
+        for _, change in await self.log.read(after, _TYPING_READ_BACK):
+            if isinstance(change, TypingChanged):
+                typing[change.room_id, change.user_id] = change.typing
+        for room_id, user_id in (who for who, is_typing in typing.items() if is_typing):
+            async with self.database.write(wait=False) as tx:
+                position = await self.log.append(tx, TypingChanged(room_id, user_id, False))
+                tx.after_commit(partial(self.typing.moved.__setitem__, room_id, position))
 
     async def run(self) -> None:
         """End the typing of those who fell silent. Runs until cancelled."""
         while True:
             await self.clock.sleep(1_000)
             for room_id, user_id in self.typing.expired():
-                await self._note_typing(room_id, user_id, 0)
+                # He may have gone on while the others were noted.
+                if self.typing.is_expired(room_id, user_id):
+                    await self._note_typing(room_id, user_id, 0)
 
     async def _joined(self, room_id: RoomId, user_id: UserId) -> Room:
         room = await self.registry.find(room_id)

@@ -5,6 +5,7 @@ Every reading path goes through a `RoomView`, which knows the history visibility
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from watchword.base import limits
 from watchword.base.clock import Clock
@@ -33,6 +34,13 @@ class Page:
     view: RoomView
     events: Sequence[StoredEvent]
     end: int | None
+
+
+class MemberChange(NamedTuple):
+    """A user's membership before and after a span; None for none."""
+
+    was: str | None
+    now: str | None
 
 
 @dataclass(frozen=True)
@@ -235,6 +243,28 @@ class RoomReader:
         if room.last_state_position <= after:
             return {}
         return await tables.state_changes(tx, room.room_nid, after, until)
+
+    async def member_changes(self, tx: ReadTx, room: Room, after: Position, until: Position) -> Mapping[UserId, MemberChange]:
+        """Whose member event at `until` is another than at `after`, with both memberships; None for none."""
+        type_nid = await self.sights.names.find(tx, event_types.MEMBER)
+        if type_nid is None:
+            return {}
+        rows = await tables.line_between(tx, room.room_nid, type_nid, after, until)
+        found = await self.events.many(tx, [event_id for *_, event_id in rows])
+        changes: dict[UserId, MemberChange] = {}
+        for key, start, end, event_id in rows:
+            was, now = changes.get(UserId(key), MemberChange(None, None))
+            membership = str(found[event_id].pdu.content.get("membership"))
+            if start <= after < end:
+                was = membership
+            if start <= until < end:
+                now = membership
+            changes[UserId(key)] = MemberChange(was, now)
+        return changes
+
+    async def encrypted_since(self, tx: ReadTx, room: Room) -> int | None:
+        """The position since which a room is encrypted; None if it is not."""
+        return await self.sights.state_since(tx, room, event_types.ENCRYPTION)
 
     async def found(self, event_ids: Collection[EventId]) -> Mapping[EventId, StoredEvent]:
         """Events by ID, without those that are not here."""

@@ -5,7 +5,6 @@ Spec: client-server-api#get_matrixclientv3keyschanges
 
 from dataclasses import dataclass
 
-from watchword.protocol import event_types
 from watchword.protocol.ids import UserId
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.room import Room
@@ -42,14 +41,10 @@ class SharingHistory:
         async with self.reader.database.read() as tx:
             if await self.reader.sights.joined_since(tx, room, user_id) > after:
                 return set(room.members.joined), went
-            delta = await self.reader.state_delta(tx, room, after, until)
-            ids = [event_id for key, event_id in delta.items() if key[0] == event_types.MEMBER]
-            events = await self.reader.events.many(tx, ids)
-        for event in events.values():
-            was = None if event.replaced is None else event.replaced.pdu.content.get("membership")
-            now = event.pdu.content.get("membership")
+            changes = await self.reader.member_changes(tx, room, after, until)
+        for other, (was, now) in changes.items():
             if now == "join" != was:
-                came.add(UserId(event.pdu.state_key or ""))
+                came.add(other)
             elif was == "join" != now:
-                went.add(UserId(event.pdu.state_key or ""))
+                went.add(other)
         return came, went

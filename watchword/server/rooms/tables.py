@@ -307,6 +307,21 @@ async def state_changes(tx: ReadTx, room_nid: int, after: int, until: int) -> di
     return {(str(row[0]), str(row[1])): EventId(row[2]) for row in rows}
 
 
+async def line_between(tx: ReadTx, room_nid: int, type_nid: int, after: int, until: int) -> list[tuple[str, int, int, EventId]]:
+    """What of one type began or ended on the line in a span: (state_key, position, until, event_id)."""
+    rows = await tx.fetch_all(
+        "SELECT k.name, s.position, s.until, e.event_id FROM state_line AS s JOIN names AS k ON k.id = s.key_nid "
+        "JOIN events AS e ON e.event_nid = s.event_nid "
+        "WHERE s.room_nid = ? AND s.type_nid = ? AND s.position > ? AND s.position <= ? "
+        "UNION SELECT k.name, s.position, s.until, e.event_id FROM state_line AS s JOIN names AS k ON k.id = s.key_nid "
+        "JOIN events AS e ON e.event_nid = s.event_nid "
+        "WHERE s.room_nid = ? AND s.type_nid = ? AND s.until > ? AND s.until <= ? AND s.position <= ?",
+        *(room_nid, type_nid, after, until),
+        *(room_nid, type_nid, after, until, after),
+    )
+    return [(str(row[0]), int(row[1]), int(row[2]), EventId(row[3])) for row in rows]
+
+
 async def last_state_position(tx: ReadTx, room_nid: int) -> int:
     """Where the line last changed; 0 if never."""
     row = await tx.fetch_one("SELECT MAX(position) FROM state_line WHERE room_nid = ?", room_nid)

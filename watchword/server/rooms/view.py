@@ -154,6 +154,13 @@ class Sights:
         stays = [interval for interval in (await self._membership(tx, room, user_id)).intervals if interval.value == "join"]
         return stays[-1].end if stays else None
 
+    async def state_since(self, tx: ReadTx, room: Room, kind: str) -> int | None:
+        """The position at which a room first had a state event of a type (with an empty state key); None if it has none."""
+        if (kind, "") not in room.state:
+            return None
+        intervals = await self._intervals(tx, room, kind, "")
+        return intervals[0][0] if intervals else None
+
     async def _stays(self, tx: ReadTx, room: Room, user_id: UserId) -> History:
         """The membership of a joined user, at hand while no state of the room changes."""
         known = room.stays.get(user_id)

@@ -19,6 +19,9 @@ class MemberChanges:
     newly_shared: set[UserId] = field(default_factory=set)
     maybe_left: set[UserId] = field(default_factory=set)
 
+    def __bool__(self) -> bool:
+        return bool(self.newly_shared or self.maybe_left)
+
 
 @dataclass(frozen=True)
 class DeviceLists:

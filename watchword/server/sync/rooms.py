@@ -13,68 +13,26 @@ from typing import Any
 import cachebox
 import orjson
 
-from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.protocol import event_types
 from watchword.protocol.events import StateKey
-from watchword.protocol.ids import EventId, UserId
-from watchword.server.rooms import records
+from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.server.rooms.ephemeral import Ephemeral
-from watchword.server.rooms.event_filters import RoomEventFilter
-from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.reader import MemberChange, RoomReader
 from watchword.server.rooms.records import ReceiptRow
-from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import StoredEvent
 from watchword.server.rooms.tokens import timeline_token
-from watchword.server.rooms.view import Reader, RoomView
-from watchword.server.sync.filters import SyncFilter
+from watchword.server.rooms.view import RoomView
+from watchword.server.sync.lazy_members import LazyMembers, heroes
 from watchword.server.sync.ports import UnreadCounts
 from watchword.server.sync.projection import projected
+from watchword.server.sync.spans import Extras, RoomSpan
+from watchword.server.sync.timelines import Timeline, timeline_of
 from watchword.storage import Database, Position, ReadTx
 
-_HEROES_MAX = 5
-_HERO_SCAN_MAX = 50
 _SHARED_MAX = 4_096
-_SENT_MEMBERS_MAX = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class RoomSpan:
-    """What of a room a response covers. since: None for everything (the first time, or full_state)."""
-
-    room: Room
-    reader: Reader
-    since: Position | None
-    until: Position
-    sync_filter: SyncFilter
-    state_after: bool
-    left: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Extras:
-    """What else belongs into the room's section: encoded account data events, and whether typing and receipts moved."""
-
-    account_data: Sequence[bytes] = ()
-    typing: bool = False
-    receipts: bool = False
-
-
-@dataclass(slots=True)
-class Timeline:
-    """Visible events of a span, oldest first, and what stands before them."""
-
-    events: Sequence[StoredEvent]
-    limited: bool
-    before: int
-    """The ordering just before the first event: what prev_batch continues from."""
-
-    @property
-    def start_position(self) -> int:
-        """The position whose state is the state before the first event; 0 before the room's own first event."""
-        if not self.events:
-            return records.position_of(self.before)
-        return 0 if self.events[0].pdu.type == event_types.CREATE else self.events[0].position - 1
+_SHARED_MS = 16_384
+"""How long encoded bytes are shared: the ages in them grow old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,66 +54,67 @@ class RoomSections:
         self._ephemeral = ephemeral
         self._unread = unread
         self._clock = clock
-        self._shared: cachebox.LRUCache[tuple[str, int, int, int, bool], _Shared | None] = cachebox.LRUCache(_SHARED_MAX)
-        self._sent_members: cachebox.LRUCache[tuple[str, str | None, str], dict[str, EventId] | None] = cachebox.LRUCache(
-            _SENT_MEMBERS_MAX
-        )
+        self._shared: cachebox.LRUCache[_SharedKey, _Shared | None] = cachebox.LRUCache(_SHARED_MAX)
+        self._lazy = LazyMembers(reader)
 
-    async def section(self, span: RoomSpan, extras: Extras) -> tuple[bytes, Mapping[StateKey, StoredEvent]]:
-        """The encoded section of a joined or left room (b"" if there is nothing to say), and the members that changed."""
+    async def section(self, span: RoomSpan, extras: Extras) -> tuple[bytes, Mapping[UserId, MemberChange]]:
+        """The encoded section of a joined or left room (b"" if there is nothing to say), and whose membership changed."""
         room = span.room
         shared = self._shared_section(span, extras)
         if shared is not None:
             return b"{" + shared + b"," + await self._encoded_unread(span) + b"}", {}
         async with self._database.read() as tx:
             view = await self._reader.view(tx, room, span.reader)
-            timeline = await self._timeline(tx, view, span)
+            timeline = await timeline_of(self._reader, tx, view, span)
+            changed: Mapping[UserId, MemberChange] = {}
+            if span.since is not None and not span.left and room.last_state_position > span.since:
+                changed = await self._reader.member_changes(tx, room, span.since, span.until)
+            summary = not span.left and (span.state_since is None or bool(changed))
             state = await self._state(tx, span, timeline)
-            events = await self._reader.events.many(tx, state.values())
-        if _is_lazy(span):
-            events = await self._lazy_members(span, timeline, events)
-        changed = {
-            event.pdu.state_address: event
-            for event in (*events.values(), *timeline.events)
-            if event.pdu.type == event_types.MEMBER and event.pdu.state_address is not None
-        }
-        parts = [self._encoded_timeline(view, span, timeline), await self._encoded_state(view, span, events)]
-        if not state and not changed and view.sight.all_visible:
+            events: Mapping[EventId, StoredEvent] = await self._reader.events.many(tx, state.values())
+            if span.is_lazy:
+                events = await self._lazy.chosen(tx, span, timeline, events, summary=summary)
+        if not span.sync_filter.state.allows_everything:
+            events = {event_id: event for event_id, event in events.items() if span.sync_filter.state.allows(event.pdu)}
+        parts = [self._encoded_timeline(view, span, timeline), self._encoded_state(view, span, events)]
+        if not state and not events and view.sight.all_visible:
             self._share(span, extras, timeline, b",".join(parts))
-        ephemeral = await self._ephemeral_events(span, extras)
+        ephemeral, is_read = await self._ephemeral_events(span, extras)
+        silent = not (timeline.events or timeline.limited or events or ephemeral or extras.account_data or is_read or changed)
+        if silent and span.state_since is not None:
+            return b"", changed
         if ephemeral:
             parts.append(b'"ephemeral":{"events":[' + b",".join(ephemeral) + b"]}")
         if extras.account_data:
             parts.append(b'"account_data":{"events":[' + b",".join(extras.account_data) + b"]}")
+        if summary:
+            parts.append(b'"summary":' + orjson.dumps(_summary(span)))
         if not span.left:
-            if span.since is None or changed:
-                parts.append(b'"summary":' + orjson.dumps(await self._summary(span)))
             parts.append(await self._encoded_unread(span))
-        silent = not timeline.events and not events and not ephemeral and not extras.account_data and not extras.receipts
-        if silent and span.since is not None and not timeline.limited:
-            return b"", changed
-        return b"{" + b",".join(part for part in parts if part) + b"}", changed
+        return b"{" + b",".join(parts) + b"}", changed
+
+    def typing_moved_at(self, room_id: RoomId) -> int:
+        """Where the list of those who type last changed in a room."""
+        return self._ephemeral.typing.moved_at(room_id)
 
     # What all readers of a room get alike
 
     def _shared_section(self, span: RoomSpan, extras: Extras) -> bytes | None:
         """Timeline and state as another reader got them in the same span, if this reader gets the very same."""
-        key = _shared_key(span, extras)
+        key = self._shared_key(span, extras)
         shared = None if key is None else self._shared.get(key, None)
         if shared is None or span.reader.user_id in shared.senders:
             return None
         joined = span.room.joined_since.get(span.reader.user_id)
         if joined is None or joined > (span.since or 0):
             return None
-        if _is_lazy(span):
-            sent = self._sent_members.get((span.reader.user_id, span.reader.device_id, span.room.room_id), None)
-            if sent is None or any(sent.get(sender) != event_id for sender, event_id in shared.senders.items()):
-                return None
+        if span.is_lazy and not self._lazy.are_known(span, shared.senders):
+            return None
         return shared.encoded
 
     def _share(self, span: RoomSpan, extras: Extras, timeline: Timeline, encoded: bytes) -> None:
         """Keep what was just encoded for the next reader: a span in which no state changed, without the reader's own."""
-        key = _shared_key(span, extras)
+        key = self._shared_key(span, extras)
         senders = {event.pdu.sender: span.room.state.get((event_types.MEMBER, event.pdu.sender)) for event in timeline.events}
         if key is None or span.reader.user_id in senders:
             return
@@ -163,38 +122,16 @@ class RoomSections:
         if joined is not None and joined <= (span.since or 0):
             self._shared[key] = _Shared(senders, encoded)
 
-    # Timeline
-
-    async def _timeline(self, tx: ReadTx, view: RoomView, span: RoomSpan) -> Timeline:
-        room, wanted = span.room, span.sync_filter.timeline
-        limit = limits.sync_timeline_default if wanted.limit is None else min(wanted.limit, limits.sync_timeline_max)
-        floor = 0 if span.since is None else records.ordering_of(span.since)
-        ceiling = records.ordering_of(span.until)
-        if not wanted.allows_room(room.room_id) or not span.sync_filter.rooms.allows_room(room.room_id):
-            return Timeline((), False, ceiling)
-        found = self._recent(view, floor, ceiling, limit, wanted) if view.sight.all_visible else None
-        if found is None:
-            allows = None if wanted.allows_everything else wanted.allows
-            page = await self._reader.timeline(view, tx, (floor, ceiling), limit + 1, backwards=True, allows=allows)
-            found = list(reversed(page.events))
-        limited = len(found) > limit
-        shown = found[len(found) - limit :] if limited else found
-        first = found[len(found) - limit] if limited and limit else (found[0] if found else None)
-        before = ceiling if first is None or not limit else (first.ordering or 1) - 1
-        if span.since is None and not limited and found and found[0].pdu.type != event_types.CREATE:
-            # A first look at a room whose history goes on at other servers is limited too: there is more to fetch.
-            limited = await self._reader.has_missing_before(tx, room, found[0].ordering or 0)
-        return Timeline(shown, limited, before)
-
-    def _recent(
-        self, view: RoomView, floor: int, ceiling: int, limit: int, wanted: RoomEventFilter
-    ) -> list[StoredEvent] | None:
-        """The events of a span from memory, if they are all there, or more than are wanted."""
-        room = view.room
-        if floor < room.recent_floor and len(room.recent) <= limit:
+    def _shared_key(self, span: RoomSpan, extras: Extras) -> "_SharedKey | None":
+        """None where the section has parts of its reader alone."""
+        if span.since is None or span.full_state or span.left or extras.account_data or extras.typing or extras.receipts:
             return None
-        found = [event for event in room.recent if floor < (event.ordering or 0) <= ceiling and wanted.allows(event.pdu)]
-        return found if floor >= room.recent_floor or len(found) > limit else None
+        if span.room.last_state_position > span.since or span.ignores_somebody:
+            return None
+        now = self._clock.now_ms() // _SHARED_MS
+        return (span.room.room_id, span.since, span.until, span.sync_filter.key, span.state_after, now)
+
+    # Timeline
 
     def _encoded_timeline(self, view: RoomView, span: RoomSpan, timeline: Timeline) -> bytes:
         now_ms = self._clock.now_ms()
@@ -216,80 +153,40 @@ class RoomSections:
 
     async def _state(self, tx: ReadTx, span: RoomSpan, timeline: Timeline) -> dict[StateKey, EventId]:
         """What the client must know beside the timeline: see `RoomSpan.state_after`."""
-        room, start = span.room, timeline.start_position
-        if not span.sync_filter.state.allows_room(room.room_id):
+        room, wanted = span.room, span.sync_filter.state
+        if not wanted.allows_room(room.room_id):
             return {}
-        base = span.since
+        until: int = span.until
+        if span.left:
+            # A ban after the stay, or an invite that was rejected, does not show what the room was then.
+            stay_end = await self._reader.sights.last_stay_end(tx, room, span.reader.user_id)
+            until = min(until, stay_end or 0)
+        start = min(timeline.start_position, until)
         state: dict[StateKey, EventId]
         if span.state_after:
-            state = dict(
-                await self._state_at(tx, room, span.until)
-                if base is None
-                else await self._reader.state_delta(tx, room, base, span.until)
-            )
+            state = dict(await self._known_since(tx, span, until))
         else:
-            state = await self._state_before(tx, span, timeline)
-            # State that changed under the timeline without an event in it (state resolution).
+            state = dict(await self._known_since(tx, span, start))
+            # State that changed under the timeline without an event in it (state resolution, a filter).
             shown = {event.event_id for event in timeline.events}
-            late: Mapping[StateKey, EventId]
-            if not start and span.until >= room.last_state_position:
-                late = room.state
-            else:
-                late = await self._reader.state_delta(tx, room, Position(start), span.until)
+            late = await self._between(tx, span, max(start, span.state_since or 0), until)
             state.update((key, event_id) for key, event_id in late.items() if event_id not in shown)
-        wanted = span.sync_filter.state
         if not wanted.allows_everything:
             state = {key: event_id for key, event_id in state.items() if wanted.allows_type(key[0])}
         return state
 
-    async def _state_before(self, tx: ReadTx, span: RoomSpan, timeline: Timeline) -> dict[StateKey, EventId]:
-        """What the client must know before the first event of the timeline."""
-        room, start = span.room, timeline.start_position
-        if span.since is not None:
-            return dict(await self._reader.state_delta(tx, room, span.since, Position(max(span.since, start))))
-        return dict(await self._state_at(tx, room, start)) if start else {}
+    async def _known_since(self, tx: ReadTx, span: RoomSpan, position: int) -> Mapping[StateKey, EventId]:
+        """What the state at a position has that the client has not."""
+        if span.state_since is None:
+            return await self._reader.state_at(span.room, position, tx) if position else {}
+        return await self._between(tx, span, span.state_since, position)
 
-    async def _state_at(self, tx: ReadTx, room: Room, position: int) -> Mapping[StateKey, EventId]:
-        return await self._reader.state_at(room, position, tx)
+    async def _between(self, tx: ReadTx, span: RoomSpan, after: int, until: int) -> Mapping[StateKey, EventId]:
+        if not after and until >= span.room.last_state_position:
+            return span.room.state
+        return await self._reader.state_delta(tx, span.room, Position(after), Position(until)) if until > after else {}
 
-    async def _lazy_members(
-        self, span: RoomSpan, timeline: Timeline, events: Mapping[EventId, StoredEvent]
-    ) -> dict[EventId, StoredEvent]:
-        """Keep only the members that the client needs, and add senders whom it may not know yet.
-
-        Members in the gap of a limited timeline stay. Spec: client-server-api#lazy-loading-room-members
-        """
-        room, user_id = span.room, span.reader.user_id
-        wanted = {event.pdu.sender for event in timeline.events}
-        if span.since is None:
-            wanted.add(user_id)
-            wanted.update(_heroes(room, user_id))
-            kept = {
-                event_id: event
-                for event_id, event in events.items()
-                if event.pdu.type != event_types.MEMBER or event.pdu.state_key in wanted
-            }
-        else:
-            kept = dict(events)
-        key = (user_id, span.reader.device_id, room.room_id)
-        sent = self._sent_members.get(key, None)
-        if sent is None or span.since is None:
-            sent = {}
-        in_timeline = {event.pdu.state_key for event in timeline.events if event.pdu.type == event_types.MEMBER}
-        missing = []
-        for sender in wanted:
-            event_id = room.state.get((event_types.MEMBER, sender))
-            if event_id is None or event_id in kept or sender in in_timeline:
-                continue
-            if sent.get(sender) != event_id or span.sync_filter.state.include_redundant_members:
-                missing.append(event_id)
-                sent[sender] = event_id
-        self._sent_members[key] = sent
-        if missing:
-            kept.update(await self._reader.found(missing))
-        return kept
-
-    async def _encoded_state(self, view: RoomView, span: RoomSpan, events: Mapping[EventId, StoredEvent]) -> bytes:
+    def _encoded_state(self, view: RoomView, span: RoomSpan, events: Mapping[EventId, StoredEvent]) -> bytes:
         name = b'"state_after"' if span.state_after else b'"state"'
         if not events:
             return name + b':{"events":[]}'
@@ -298,35 +195,23 @@ class RoomSections:
 
     # The rest
 
-    async def _ephemeral_events(self, span: RoomSpan, extras: Extras) -> list[bytes]:
+    async def _ephemeral_events(self, span: RoomSpan, extras: Extras) -> tuple[list[bytes], bool]:
+        """Encoded typing and receipts, and whether the reader himself read on: then his counts are others."""
         if span.left:
-            return []
+            return [], False
         room, wanted = span.room, span.sync_filter.ephemeral
         events = []
-        if wanted.allows_type("m.typing") and (extras.typing or span.since is None):
-            typing = self._ephemeral.typing.users(room.room_id)
+        if wanted.allows_type("m.typing") and wanted.allows_room(room.room_id) and (extras.typing or span.since is None):
+            typing = [user_id for user_id in self._ephemeral.typing.users(room.room_id) if user_id in room.members.joined]
             if typing or extras.typing:
                 events.append(orjson.dumps({"type": "m.typing", "content": {"user_ids": typing}}))
-        if wanted.allows_type("m.receipt") and (extras.receipts or span.since is None):
-            after = Position(0) if span.since is None else span.since
-            receipts = (
-                ()
-                if room.receipts_position <= after
-                else await self._ephemeral.receipts_since(room, span.reader.user_id, after, span.until)
-            )
-            if receipts:
-                events.append(orjson.dumps({"type": "m.receipt", "content": receipts_content(receipts)}))
-        return events
-
-    async def _summary(self, span: RoomSpan) -> dict[str, Any]:
-        room = span.room
-        summary: dict[str, Any] = {
-            "m.joined_member_count": len(room.members.joined),
-            "m.invited_member_count": len(room.members.invited),
-        }
-        if (event_types.NAME, "") not in room.state and (event_types.CANONICAL_ALIAS, "") not in room.state:
-            summary["m.heroes"] = _heroes(room, span.reader.user_id)
-        return summary
+        after = span.since or Position(0)
+        if not (extras.receipts or span.since is None) or room.receipts_position <= after:
+            return events, False
+        receipts = await self._ephemeral.receipts_since(room, span.reader.user_id, after, span.until)
+        if receipts and wanted.allows_type("m.receipt") and wanted.allows_room(room.room_id):
+            events.append(orjson.dumps({"type": "m.receipt", "content": receipts_content(receipts)}))
+        return events, any(row.user_id == span.reader.user_id for row in receipts)
 
     async def _encoded_unread(self, span: RoomSpan) -> bytes:
         unread = await self._unread.unread(span.reader.user_id, span.room)
@@ -343,19 +228,6 @@ class RoomSections:
         return encoded
 
 
-def _is_lazy(span: RoomSpan) -> bool:
-    return span.sync_filter.state.lazy_load_members or span.sync_filter.timeline.lazy_load_members
-
-
-def _shared_key(span: RoomSpan, extras: Extras) -> tuple[str, int, int, int, bool] | None:
-    """None where the section has parts of its reader alone."""
-    if span.since is None or span.left or extras.account_data or extras.typing or extras.receipts:
-        return None
-    if span.room.last_state_position > span.since:
-        return None
-    return (span.room.room_id, span.since, span.until, span.sync_filter.key, span.state_after)
-
-
 def receipts_content(receipts: Sequence[ReceiptRow]) -> dict[str, Any]:
     """The content of an m.receipt event. Spec: client-server-api#mreceipt"""
     content: dict[str, Any] = {}
@@ -367,15 +239,12 @@ def receipts_content(receipts: Sequence[ReceiptRow]) -> dict[str, Any]:
     return content
 
 
-def _heroes(room: Room, user_id: UserId) -> list[UserId]:
-    """Up to five joined or invited members beside the user; if there are none, those who were there."""
-    heroes: list[UserId] = []
-    for wanted in (("join", "invite"), ("leave", "ban")):
-        for scanned, (member, membership) in enumerate(room.members.membership.items()):
-            if scanned >= _HERO_SCAN_MAX or len(heroes) == _HEROES_MAX:
-                break
-            if member != user_id and membership in wanted:
-                heroes.append(member)
-        if heroes:
-            break
-    return heroes
+def _summary(span: RoomSpan) -> dict[str, Any]:
+    return {
+        "m.joined_member_count": len(span.room.members.joined),
+        "m.invited_member_count": len(span.room.members.invited),
+        "m.heroes": heroes(span.room, span.reader.user_id),
+    }
+
+
+_SharedKey = tuple[str, int, int, int, bool, int]

@@ -18,22 +18,21 @@ from watchword.base.clock import Clock
 from watchword.edge.requester import Requester
 from watchword.edge.stopping import Stopping
 from watchword.protocol import event_types
-from watchword.protocol.events import StateKey
 from watchword.protocol.ids import RoomId, UserId
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.changes import Change
 from watchword.server.e2ee.reader import E2eeReader
-from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.reader import MemberChange, RoomReader
 from watchword.server.rooms.records import MembershipRow
 from watchword.server.rooms.room import Room
-from watchword.server.rooms.stored import StoredEvent
 from watchword.server.rooms.tokens import sync_token
 from watchword.server.rooms.view import Reader
 from watchword.server.sync.device_lists import DeviceLists, MemberChanges
 from watchword.server.sync.filters import SyncFilter
 from watchword.server.sync.invites import InviteSections
 from watchword.server.sync.ports import Presence, PushRules
-from watchword.server.sync.rooms import Extras, RoomSections, RoomSpan
+from watchword.server.sync.rooms import RoomSections
+from watchword.server.sync.spans import Extras, RoomSpan
 from watchword.server.sync.waiting import WaitingRoom
 from watchword.server.sync.window import Window, open_window
 from watchword.storage import Log, Position
@@ -44,7 +43,7 @@ _PUSH_RULES = "m.push_rules"
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """What a client asks. since: None for an initial sync."""
+    """What a client asks. since: None for an initial sync. messages_since: where its to-device messages begin, if not there."""
 
     requester: Requester
     since: Position | None
@@ -53,6 +52,7 @@ class SyncRequest:
     full_state: bool = False
     state_after: bool = False
     set_presence: str = "online"
+    messages_since: Position | None = None
 
 
 @dataclass(slots=True)
@@ -87,10 +87,10 @@ class SyncService:
         """The body of the response; waits up to timeout_ms for something to say. Raises Refusal."""
         user_id = request.requester.user_id
         if request.since is not None and request.since > self.log.position:
-            # A token from before a restore, or from nowhere: begin at what there is.
-            request = _since(request, self.log.position)
+            # A token from before a restore, or from nowhere: begin at what there is. It acknowledges nothing.
+            request = replace(request, since=self.log.position, messages_since=Position(0))
         await self.presence.seen(user_id, request.set_presence)
-        if request.since is not None and request.requester.device_id is not None:
+        if request.since is not None and request.messages_since is None and request.requester.device_id is not None:
             await self.e2ee.delete_to_device(user_id, request.requester.device_id, request.since)
         deadline_ms = self.clock.monotonic_ms() + min(request.timeout_ms, limits.sync_timeout_ms_max)
         while True:
@@ -125,7 +125,9 @@ class SyncService:
         until = self.log.position
         to_device: Sequence[bytes] = ()
         if device_id is not None:
-            to_device, until = await self.e2ee.to_device(user_id, device_id, since, until, limits.to_device_page_max)
+            after = since if request.messages_since is None else request.messages_since
+            to_device, found_until = await self.e2ee.to_device(user_id, device_id, after, until, limits.to_device_page_max)
+            until = max(since, found_until)
         memberships = await self.rooms.memberships.of(user_id)
         window = open_window(self.log, user_id, device_id, memberships, (since, until))
         response = _Response()
@@ -136,7 +138,7 @@ class SyncService:
             parts.append(b'"to_device":{"events":[' + b",".join(to_device) + b"]}")
         if account_data:
             parts.append(b'"account_data":{"events":[' + b",".join(account_data) + b"]}")
-        if request.since is not None and (window.device_lists or window.memberships):
+        if request.since is not None and (window.device_lists or response.members):
             lists = await self.device_lists.changes(user_id, (since, until), response.members)
             if lists is not None:
                 parts.append(b'"device_lists":' + orjson.dumps(lists))
@@ -161,7 +163,8 @@ class SyncService:
         whole = request.since is None or request.full_state or window.everything
         concerned: Collection[RoomId]
         if whole:
-            concerned = memberships
+            # A copy: whatever becomes durable meanwhile is for the next response.
+            concerned = tuple(memberships)
         else:
             concerned = (window.rooms | window.receipts | window.typing | room_data.keys()) & memberships.keys()
         ignored = await self.accounts.ignored_users(request.requester.user_id) if concerned else frozenset()
@@ -170,7 +173,8 @@ class SyncService:
             if request.sync_filter.rooms.allows_room(room_id):
                 extras = Extras(
                     room_data.get(room_id, ()),
-                    typing=room_id in window.typing,
+                    typing=room_id in window.typing
+                    or (window.everything and self.sections.typing_moved_at(room_id) > window.after),
                     receipts=room_id in window.receipts or window.everything,
                 )
                 await self._one_room(request, window, row, extras, response, ignored)
@@ -186,23 +190,23 @@ class SyncService:
         ignored: frozenset[UserId],
     ) -> None:
         since, room_id = request.since, row.room_id
+        room = await self.rooms.room(room_id)
+        if row.position > window.until:
+            then = None if room is None else await self._as_of(window.until, room, row, request.requester.user_id)
+            if then is None:
+                return
+            row = then
         if row.membership in ("invite", "knock"):
-            if (since is None or window.after < row.position <= window.until) and row.sender not in ignored:
+            if (since is None or window.after < row.position) and row.sender not in ignored:
                 encoded = await self.invites.section(row)
                 target = response.invite if row.membership == "invite" else response.knock
                 target.append(_named(room_id, encoded))
             await self._left_before(request, window, row, extras, response)
             return
-        room = await self.rooms.room(room_id)
         if room is None or row.forgotten:
             return
-        if row.position > window.until:
-            then = await self._as_of(window.until, room, row, request.requester.user_id)
-            if then is None:
-                return
-            row = then
         if row.membership == "join":
-            await self._joined_room(request, window, room, extras, response)
+            await self._joined_room(request, window, room, extras, response, ignored)
         elif row.membership in ("leave", "ban"):
             await self._left_room(request, window, (room, row), extras, response)
 
@@ -232,7 +236,15 @@ class SyncService:
             found = await self.rooms.sights.membership_at(tx, room, user_id, until)
         return None if found is None else replace(row, membership=found[0], position=Position(found[1]))
 
-    async def _joined_room(self, request: SyncRequest, window: Window, room: Room, extras: Extras, response: _Response) -> None:
+    async def _joined_room(
+        self,
+        request: SyncRequest,
+        window: Window,
+        room: Room,
+        extras: Extras,
+        response: _Response,
+        ignored: frozenset[UserId],
+    ) -> None:
         since = request.since
         if (
             since is not None
@@ -245,32 +257,38 @@ class SyncService:
         span = RoomSpan(
             room,
             reader,
-            None if newly or request.full_state else since,
+            None if newly else since,
             window.until,
             request.sync_filter,
             request.state_after,
+            request.full_state,
+            ignored=ignored,
         )
-        encoded, members = await self.sections.section(span, extras)
+        if newly and since is not None:
+            extras = replace(extras, account_data=await self._room_data(request, window, room.room_id))
+        encoded, changed = await self.sections.section(span, extras)
         if encoded:
             response.join.append(_named(room.room_id, encoded))
         if since is not None:
-            self._note_members(response.members, room, members, newly=newly)
+            await self._note_members(response.members, span, since, changed)
 
-    def _note_members(
-        self, changes: MemberChanges, room: Room, members: Mapping[StateKey, StoredEvent], *, newly: bool
+    async def _note_members(
+        self, changes: MemberChanges, span: RoomSpan, since: Position, changed: Mapping[UserId, MemberChange]
     ) -> None:
+        room = span.room
         if (event_types.ENCRYPTION, "") not in room.state:
             return
+        newly = span.since is None
+        if not newly and room.last_state_position > since:
+            async with self.rooms.database.read() as tx:
+                newly = (await self.rooms.encrypted_since(tx, room) or 0) > since
         if newly:
             changes.newly_shared.update(room.members.joined)
-            return
-        for (_, user_id), event in members.items():
-            was = None if event.replaced is None else event.replaced.pdu.content.get("membership")
-            now = event.pdu.content.get("membership")
-            if now == "join" and was != "join":
-                changes.newly_shared.add(UserId(user_id))
-            elif was == "join" and now != "join":
-                changes.maybe_left.add(UserId(user_id))
+        for user_id, (was, now) in changed.items():
+            if now == "join" != was:
+                changes.newly_shared.add(user_id)
+            elif was == "join" != now:
+                changes.maybe_left.add(user_id)
 
     async def _joined_at(self, room: Room, reader: Reader) -> int:
         """The position at which the reader's present stretch in the room began."""
@@ -297,7 +315,9 @@ class SyncService:
             response.members.maybe_left.update(room.members.joined)
         reader = Reader(request.requester.user_id, request.requester.device_id)
         until = Position(min(window.until, row.position))
-        span = RoomSpan(room, reader, since, until, request.sync_filter, request.state_after, left=True)
+        span = RoomSpan(
+            room, reader, since, until, request.sync_filter, request.state_after, full_state=request.full_state, left=True
+        )
         encoded, _ = await self.sections.section(span, extras)
         response.leave.append(_named(row.room_id, encoded or b"{}"))
 
@@ -321,6 +341,11 @@ class SyncService:
             everywhere.append(b'{"content":%b,"type":"m.push_rules"}' % content)
         return everywhere, by_room
 
+    async def _room_data(self, request: SyncRequest, window: Window, room_id: RoomId) -> list[bytes]:
+        """All account data of a room, for a client that sees the room for the first time."""
+        _, by_room = await self._account_data(replace(request, since=None), window)
+        return by_room.get(room_id, [])
+
     async def _presence(self, request: SyncRequest, window: Window) -> list[bytes]:
         if not self.presence.enabled:
             return []
@@ -335,18 +360,6 @@ class SyncService:
                 continue
             events.append(orjson.dumps({"type": "m.presence", "sender": other, "content": content}))
         return events if request.sync_filter.presence.allows_type("m.presence") else []
-
-
-def _since(request: SyncRequest, position: Position) -> SyncRequest:
-    return SyncRequest(
-        request.requester,
-        position,
-        request.sync_filter,
-        request.timeout_ms,
-        request.full_state,
-        request.state_after,
-        request.set_presence,
-    )
 
 
 def _named(room_id: RoomId, encoded: bytes) -> bytes:

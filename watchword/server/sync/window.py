@@ -41,7 +41,6 @@ class Window:
     account_data: bool = False
     device_lists: bool = False
     key_counts: bool = False
-    memberships: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -71,7 +70,7 @@ def open_window(
     if after >= until:
         return window
     if after < log.ring_floor or until - after > RING_SCAN_MAX:
-        window.everything = window.account_data = window.device_lists = window.memberships = True
+        window.everything = window.account_data = window.device_lists = True
         return window
     for logged in log.recent(after, until):
         _note(window, logged.change, user_id, device_id, memberships)
@@ -89,7 +88,6 @@ def _note(
         case EventAppended(room_id=room_id) | StateChanged(room_id=room_id) | OutOfBandMembership(room_id=room_id):
             if room_id in memberships:
                 window.rooms.add(room_id)
-                window.memberships |= not isinstance(change, EventAppended) or change.membership is not None
         case ReceiptChanged(room_id=room_id) if room_id in memberships:
             window.receipts.add(room_id)
         case TypingChanged(room_id=room_id) if room_id in memberships:

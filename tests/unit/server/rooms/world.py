@@ -257,6 +257,7 @@ class World:
         await self.log.start()
         await self.e2ee_follower.start()
         await self.sent.start(self.clock.now_ms())
+        await self.ephemeral.start()
         return self
 
     async def close(self) -> None:
@@ -293,13 +294,18 @@ class World:
         assert reply.status == 200, reply.body
         return orjson.loads(reply.body)
 
+    async def tried(self, *arguments: Any, **more: Any) -> tuple[int, Any]:
+        """Knock at a door that may say no: (status, body)."""
+        try:
+            return 200, await self.ask(*arguments, **more)
+        except Refusal as refusal:
+            return refusal.status, refusal.body()
+
     async def refused(self, *arguments: Any, **more: Any) -> tuple[int, str]:
         """Knock at a door that says no: (status, errcode)."""
-        try:
-            answer = await self.ask(*arguments, **more)
-        except Refusal as refusal:
-            return refusal.status, refusal.errcode
-        raise AssertionError(answer)
+        status, body = await self.tried(*arguments, **more)
+        assert status != 200, body
+        return status, body["errcode"]
 
     # Shorthands
 
