@@ -10,7 +10,7 @@ Spec: server-server-api#checks-performed-on-receipt-of-a-pdu, server-server-api#
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from watchword.protocol import event_types
@@ -27,7 +27,7 @@ from watchword.server.rooms.own_auth import OwnAuth, needed_for
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import StoredEvent
 from watchword.server.rooms.writer import RoomWriter
-from watchword.storage import Tx
+from watchword.storage import ReadTx, Tx
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class Intake:
             # Resolution looks events up: this one may be in conflict.
             await self.writer.appender.append_outliers(tx, room.room_nid, [(pdu, event.json, 0)])
             is_known = True
-        flags, reason, fork = await self._judged(tx, room, pdu, before, cited)
+        flags, reason, fork = await self._judged(tx, room, pdu, before, cited, has_gap=bool(missing))
         new = NewPdu(pdu, event.json, flags, fork, missing, is_known=is_known, is_sent_out=terms.is_sent_out)
         copy = dict(before) if terms.wants_before else None
         await self.writer.appender.append(tx, room, new)
@@ -136,7 +136,25 @@ class Intake:
             await tables.delete_missing(tx, room.room_nid, (pdu.event_id,))
         return Taken(reason, is_soft_failed=bool(flags & tables.SOFT_FAILED), before=copy)
 
-    async def _is_past(self, tx: Tx, room: Room, event_id: EventId, nid: int) -> bool:
+    async def without_past(self, room_id: RoomId, events: Sequence[Verified]) -> Sequence[Verified]:
+        """Without those on which the past of the room builds; events: oldest first.
+
+        What somebody said before we joined is history for backfill. Judged as news, by who is in the room now, it would be
+        soft-failed, and never be shown.
+        """
+        past: set[EventId] = set()
+        async with self.writer.registry.locked(room_id) as room, self.writer.database.read() as tx:
+            if room is None:
+                return events
+            known = await tables.known_events(tx, [event.pdu.event_id for event in events])
+            for event in reversed(events):
+                event_id = event.pdu.event_id
+                nid, flags = known.get(event_id, (0, 0))
+                if event_id in past or (flags & tables.OUTLIER and await self._is_past(tx, room, event_id, nid)):
+                    past.update(event.pdu.prev_events)
+        return [event for event in events if event.pdu.event_id not in past]
+
+    async def _is_past(self, tx: ReadTx, room: Room, event_id: EventId, nid: int) -> bool:
         """Whether an outlier lies before the room's end: the current state builds on it, or events that are here cite it.
 
         Taking it as something new would set its old state against what followed from it.
@@ -166,9 +184,9 @@ class Intake:
         return await self.forks.resolve(tx, room, states), missing
 
     async def _judged(
-        self, tx: Tx, room: Room, pdu: Pdu, before: StateMap, cited: Mapping[EventId, StoredEvent]
+        self, tx: Tx, room: Room, pdu: Pdu, before: StateMap, cited: Mapping[EventId, StoredEvent], *, has_gap: bool
     ) -> tuple[int, str | None, Fork | None]:
-        """Flags, why not, and the fork."""
+        """Flags, why not, and the fork. has_gap: the state before it was told, as events that lead up to it are not here."""
         if before is not room.state or not _is_authorised_by(room, pdu, cited):
             reason = _judged_by_own(room, pdu, cited)
             if reason is not None:
@@ -179,7 +197,9 @@ class Intake:
         if room.extremities.keys() == set(pdu.prev_events):
             return 0, None, None
         if before is not room.state:
-            reason = await self.reason_against(tx, room, pdu, room.state)
+            # What is not here, a join say, is known only from what was told: the room as it is now is both together.
+            now = await self.forks.resolve(tx, room, [room.state, before]) if has_gap else room.state
+            reason = await self.reason_against(tx, room, pdu, now)
             if reason is not None:
                 return tables.SOFT_FAILED, reason, unmoved(room, before)
         is_cited = bool(await graph_tables.are_missing(tx, room.room_nid, (pdu.event_id,)))

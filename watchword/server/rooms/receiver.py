@@ -148,7 +148,7 @@ class Receiver:
             # Whoever had the lock before may have fetched the same.
             taken = await self.intake.take(room_id, event, terms)
             if taken.missing_prev and not taken.is_late:
-                for earlier in await self.fetching.missing_events(asking, event.pdu):
+                for earlier in await self.intake.without_past(room_id, await self.fetching.missing_events(asking, event.pdu)):
                     await self._take_with_gap(asking, earlier, AS_USUAL)
             return await self._take_with_gap(asking, event, terms)
 

@@ -314,3 +314,31 @@ async def test_an_event_that_comes_after_its_successors_is_shown_and_ends_nothin
     assert late not in (await b.room(room_id)).extremities
     assert sorted(await b.bodies(room_id, "bob")) == ["late", "successor"]
     assert await same_state(room_id, a, b)
+
+
+async def test_whose_join_was_missed_may_speak(network: Network, a: Stack, b: Stack, c: Stack) -> None:
+    room_id = await shared_room(network, a, b)
+    network.part(a, b)
+    await c.join(room_id, "carol", a)
+    network.lies[c.name, "missing_events"] = lambda answer: []
+    await c.say(room_id, "hello", "carol")
+    await c.deliver()
+    assert (await b.bodies(room_id, "bob"))[-1] == "hello"
+
+
+async def test_what_was_said_before_the_join_is_no_news(network: Network, a: Stack, b: Stack, c: Stack) -> None:
+    room_id = await shared_room(network, a, b)
+    await b.say(room_id, "before", "bob")
+    await b.change(room_id, "leave", b.user("bob"), "bob")
+    await network.settle()
+    before_the_join = await a.say(room_id, "aside")
+    await c.join(room_id, "carol", a)
+    # The next event cites a branch that is older than the join, as one does that crossed it.
+    room = await a.room(room_id)
+    room.extremities[before_the_join] = 1
+    a.owed.clear()
+    await a.say(room_id, "lost")
+    a.owed.clear()
+    await a.say(room_id, "arrives")
+    await network.settle()
+    assert await c.bodies(room_id, "carol") == ["before", "aside", "lost", "arrives"]
