@@ -5,6 +5,7 @@ absent: timers for each request; the listener calls `sweep` once a second.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -143,10 +144,11 @@ class Connection(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
+        """A header; a trailer is counted and dropped, for no proxy in front of us has looked at it as a header."""
         self._silent_bytes = 0
         self._count_head(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        if self._reading_head:
+            super().on_header(name, value)
 
     def _count_head(self, count: int) -> None:
         self._head_bytes += count
@@ -154,9 +156,14 @@ class Connection(HttpToolsProtocol):
             raise _HeadTooLarge
 
     def on_headers_complete(self) -> None:
-        """The head is complete: the request starts."""
+        """The head is complete: the request starts, if everybody who reads it must agree where it ends."""
         self._reading_head = False
+        is_upgrade = self.parser.should_upgrade()
+        _check_framing(self.parser.get_http_version(), self.headers, is_upgrade=is_upgrade)
         super().on_headers_complete()
+        if is_upgrade:
+            # The parser throws away what follows in the same piece, so nothing may follow.
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body, wanted or not."""
@@ -220,6 +227,31 @@ def _status_line(status: int) -> bytes:
 
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+def _check_framing(version: str, headers: Sequence[tuple[bytes, bytes]], *, is_upgrade: bool) -> None:
+    """Refuse what llhttp lets through and another reader of the stream might understand otherwise. Raises _Ambiguous.
+
+    Spec: RFC 9112, sections 3.2, 6.1 and 11.2
+    """
+    if version not in ("1.1", "1.0"):
+        raise _Ambiguous
+    hosts = 0
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+        elif name == b"transfer-encoding":
+            if is_upgrade or version == "1.0" or value.strip().lower() != b"chunked":
+                raise _Ambiguous
+        elif name == b"content-length" and is_upgrade and value.strip() != b"0":
+            # Where an upgrade is asked for, llhttp reads no body and would take it for the next request.
+            raise _Ambiguous
+    if hosts > 1:
+        raise _Ambiguous
+
+
+class _Ambiguous(Exception):
+    """Makes the parser stop; the client gets a 400 and the connection ends."""
 
 
 class _HeadTooLarge(Exception):

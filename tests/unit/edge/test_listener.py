@@ -1,6 +1,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,64 @@ async def test_an_upgrade_that_we_do_not_know_is_an_ordinary_request(a_house: An
     async with serving(a_house(row())) as served:
         answer = await served.ask("GET", "/x", Connection="Upgrade", Upgrade="websocket")
     assert answer.status == 200
+
+
+SECRET = b"GET /secret HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\nContent-Length: %d\r\n\r\n" % len(SECRET),
+        b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"GET /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nX-Folded: a\r\n b\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nX-Bare: a\nY: b\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nX-Spaced : a\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET /x HTTP/2.0\r\nHost: a\r\n\r\n",
+        b"GET /x\r\n\r\n",
+    ],
+)
+async def test_no_request_can_be_smuggled_inside_another(a_house: Any, serving: Any, head: bytes) -> None:
+    asked = asyncio.Event()
+
+    async def secret(request: Request, requester: Any, service: object) -> Reply:
+        asked.set()
+        return Reply.EMPTY
+
+    async with serving(a_house(row(), row(path="/secret", handler=secret))) as served:
+        wire = await served.connect()
+        await wire.send(head)
+        answer = await wire.answer()
+        assert (answer.status, answer.closed) == (400, True)
+        with suppress(ConnectionError):
+            await wire.send(SECRET)
+            assert await wire.is_closed()
+        assert not asked.is_set()
+
+
+async def test_nothing_follows_a_wish_to_upgrade(a_house: Any, serving: Any) -> None:
+    async with serving(a_house(row())) as served:
+        wire = await served.connect()
+        await wire.send(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+        answer = await wire.answer()
+        assert (answer.status, answer.closed) == (200, True)
+        assert await wire.is_closed()
+
+
+async def test_a_trailer_is_no_header(a_house: Any, serving: Any) -> None:
+    async def told(request: Request, requester: Any, service: object) -> Reply:
+        return Reply.json({"headers": sorted(request.headers)})
+
+    async with serving(a_house(row("PUT", handler=told, body=Body.JSON))) as served:
+        wire = await served.connect()
+        await wire.send(
+            b"PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nAuthorization: Bearer a\r\n\r\n"
+        )
+        assert (await wire.answer()).json == {"headers": ["host", "transfer-encoding"]}
 
 
 # Slowness
