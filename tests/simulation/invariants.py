@@ -174,6 +174,9 @@ def _check_room(simulation: Simulation, room: SharedRoom, held: Mapping[str, Hol
         simulation.fail(f"{where}: the creator's server has left it")
     for name in sorted(reference.servers() - {reference_name}):
         holding = held[name]
+        if not holding.extremities:
+            # Its join was taken, and the answer lost for good: it does not know that it is in the room.
+            continue
         if holding.extremities != reference.extremities:
             ends = {name: sorted(holding.extremities), reference_name: sorted(reference.extremities)}
             simulation.fail(f"{where}: different ends {ends}")
@@ -185,6 +188,8 @@ def _check_room(simulation: Simulation, room: SharedRoom, held: Mapping[str, Hol
             }
             told = [f"{key}: {holding.state.get(key)} / {reference.state.get(key)}" for key in sorted(differing)]
             simulation.fail(f"{where}: state of {name} / {reference_name} differs: {told}")
+    graph = _graph(held)
+    joins = {name: _last_server_join(name, holding) for name, holding in held.items()}
     for event_id in sorted({each for holding in held.values() for each in holding.events}):
         judged = {
             name: bool(holding.events[event_id].flags & _REJECTED)
@@ -196,7 +201,10 @@ def _check_room(simulation: Simulation, room: SharedRoom, held: Mapping[str, Hol
         flags = {name: holding.events[event_id].flags for name, holding in held.items() if event_id in holding.events}
         # An invite may cross the join of the invited: he is in the room already, and it is too late.
         is_invite = _brief(held, event_id).endswith(" invite")
-        if room.is_peaceful and not is_invite and any(each & (_REJECTED | _SOFT_FAILED) for each in flags.values()):
+        # And what comes late to a server that left and joined again may be of somebody who is not there any more.
+        refusing = {name for name, each in flags.items() if each & (_REJECTED | _SOFT_FAILED)}
+        refusing -= {name for name in refusing if joins[name] not in _ancestors(event_id, graph)}
+        if room.is_peaceful and not is_invite and refusing:
             simulation.fail(f"{where}: {event_id} was refused: {flags} {_brief(held, event_id)}")
 
 
@@ -207,10 +215,13 @@ def _brief(held: Mapping[str, Holding], event_id: str) -> str:
 
 
 def _check_reach(simulation: Simulation, cast: Cast, room: SharedRoom, held: Mapping[str, Holding]) -> None:
-    """Acknowledged events are kept, and known wherever the server was in the room when they were made."""
-    graph = {event_id: event.raw for holding in held.values() for event_id, event in holding.events.items()}
+    """Acknowledged events are kept, and known wherever the server was in the room when they were made.
+
+    Known may mean as part of the state that was told for a gap, which backfill fills when somebody pages back.
+    """
+    graph = _graph(held)
     acknowledged = [each for client in cast.clients for each in client.acknowledged if each.room_id == room.room_id]
-    joins = {name: _last_server_join(name, holding, graph) for name, holding in held.items()}
+    joins = {name: _last_server_join(name, holding) for name, holding in held.items()}
     for each in acknowledged:
         own = held[each.server].events.get(each.event_id)
         if own is None or not own.is_shown:
@@ -223,11 +234,15 @@ def _check_reach(simulation: Simulation, cast: Cast, room: SharedRoom, held: Map
             there = held[name].events.get(each.event_id)
             if there is None:
                 simulation.fail(f"{each.event_id} of {each.sender} in version {room.version} never reached {name}")
-            elif not there.flags & (_REJECTED | _SOFT_FAILED) and there.ordering is None:
+            elif not there.flags & (_REJECTED | _SOFT_FAILED | _OUTLIER) and there.ordering is None:
                 simulation.fail(f"{each.event_id} of {each.sender} reached {name}, but not its timeline (flags {there.flags})")
 
 
-def _last_server_join(name: str, holding: Holding, graph: Mapping[str, Mapping[str, Any]]) -> str | None:
+def _graph(held: Mapping[str, Holding]) -> Mapping[str, Mapping[str, Any]]:
+    return {event_id: event.raw for holding in held.values() for event_id, event in holding.events.items()}
+
+
+def _last_server_join(name: str, holding: Holding) -> str | None:
     """The member event that began the present stretch of a server in a room."""
     stays = sorted(
         (stay for user_id, each in holding.stays.items() if user_id.endswith(f":{name}") for stay in each),
