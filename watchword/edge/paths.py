@@ -87,7 +87,7 @@ def _straight(node: _Node[R], segments: list[bytes], method: str) -> tuple[R, Ca
         if child is None:
             child = node.parameter
             # A needlessly encoded static segment, or an empty one: the slow way knows.
-            if child is None or not segment or (b"%" in segment and unquote_to_bytes(segment) in node.static):
+            if child is None or not segment or (node.static and b"%" in segment and unquote_to_bytes(segment) in node.static):
                 return None
             captured.append(segment)
         node = child
