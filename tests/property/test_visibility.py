@@ -3,9 +3,7 @@
 BOB comes and goes in a room of ALICE's whose visibility changes. What he may see is worked out from the list alone.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.server.rooms.world import ALICE, BOB, World, open_world
+from tests.property.servers import Server
+from tests.unit.server.rooms.world import ALICE, BOB, World
 from watchword.protocol.ids import RoomId
 
 VISIBILITIES = ("invited", "joined", "shared", "world_readable")
@@ -88,33 +87,11 @@ class Model:
         return self.visibility == "world_readable" or self.membership in ("join", "leave", "ban")
 
 
-class Runner:
-    """One server for all examples; each has a room of its own."""
-
-    def __init__(self, folder: Any) -> None:
-        self.runner = asyncio.Runner()
-        self.stack = AsyncExitStack()
-        self.folder = folder
-        self.world: World = self.run(self._open())
-
-    async def _open(self) -> World:
-        world = await self.stack.enter_async_context(open_world(self.folder))
-        await world.users(ALICE, BOB)
-        return world
-
-    def run(self, coroutine: Any) -> Any:
-        return self.runner.run(coroutine)
-
-    def close(self) -> None:
-        self.run(self.stack.aclose())
-        self.runner.close()
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    runner = Runner(tmp_path_factory.mktemp("visibility"))
-    yield runner
-    runner.close()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    opened = Server(tmp_path_factory.mktemp("visibility"))
+    yield opened
+    opened.close()
 
 
 async def act(world: World, room_id: RoomId, model: Model, action: str, number: int) -> None:
@@ -261,5 +238,5 @@ async def play(world: World, actions: Sequence[str], limit: int) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(st.sampled_from(ACTIONS), max_size=25), limit=st.integers(1, 6))
-def test_nobody_sees_more_or_less_than_the_model(server: Runner, actions: list[str], limit: int) -> None:
+def test_nobody_sees_more_or_less_than_the_model(server: Server, actions: list[str], limit: int) -> None:
     server.run(play(server.world, actions, limit))

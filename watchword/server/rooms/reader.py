@@ -218,7 +218,8 @@ class RoomReader:
         if room.members.membership.get(user_id) == "join" or (room.is_alive and room.history_visibility == "world_readable"):
             return tables.FOREVER
         async with self.database.read() as tx:
-            return await self.sights.last_stay_end(tx, room, user_id)
+            stay = await self.sights.last_stay(tx, room, user_id)
+        return None if stay is None else stay[1]
 
     async def has_missing_before(self, tx: ReadTx, room: Room, ordering: int) -> bool:
         """Whether other servers have history that comes before a place in the timeline and is not here."""

@@ -149,10 +149,14 @@ class Sights:
         ]
         return ends[-1] if ends else None
 
-    async def last_stay_end(self, tx: ReadTx, room: Room, user_id: UserId) -> int | None:
-        """The position at which a user who is not in the room was in it for the last time; None if he never was."""
-        stays = [interval for interval in (await self._membership(tx, room, user_id)).intervals if interval.value == "join"]
-        return stays[-1].end if stays else None
+    async def last_stay(self, tx: ReadTx, room: Room, user_id: UserId) -> tuple[int, int] | None:
+        """Where a user's last stay in a room began and ended, two positions; None if he never was in it."""
+        stay: tuple[int, int] | None = None
+        for interval in (await self._membership(tx, room, user_id)).intervals:
+            if interval.value == "join":
+                goes_on = stay is not None and stay[1] == interval.start
+                stay = (stay[0] if stay is not None and goes_on else interval.start, interval.end)
+        return stay
 
     async def state_since(self, tx: ReadTx, room: Room, kind: str) -> int | None:
         """The position at which a room first had a state event of a type (with an empty state key); None if it has none."""

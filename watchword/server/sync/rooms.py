@@ -159,8 +159,8 @@ class RoomSections:
         until: int = span.until
         if span.left:
             # A ban after the stay, or an invite that was rejected, does not show what the room was then.
-            stay_end = await self._reader.sights.last_stay_end(tx, room, span.reader.user_id)
-            until = min(until, stay_end or 0)
+            stay = await self._reader.sights.last_stay(tx, room, span.reader.user_id)
+            until = min(until, 0 if stay is None else stay[1])
         start = min(timeline.start_position, until)
         state: dict[StateKey, EventId]
         if span.state_after:

@@ -315,6 +315,12 @@ class SyncService:
             response.members.maybe_left.update(room.members.joined)
         reader = Reader(request.requester.user_id, request.requester.device_id)
         until = Position(min(window.until, row.position))
+        if since is not None:
+            async with self.rooms.database.read() as tx:
+                stay = await self.rooms.sights.last_stay(tx, room, reader.user_id)
+            if stay is not None and since < stay[0] <= until:
+                # He came and went: of what was before, his client knows nothing.
+                since = None
         span = RoomSpan(
             room, reader, since, until, request.sync_filter, request.state_after, full_state=request.full_state, left=True
         )
