@@ -7,7 +7,7 @@ Spec: client-server-api#room-membership
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from watchword.base.errors import BadRequest, Forbidden, NotFound
@@ -44,8 +44,12 @@ class Membership:
 
     async def create(self, command: CreateRoom) -> RoomId:
         """Make a room and send its invites. Raises Refusal."""
+        profiles: dict[UserId, Mapping[str, Any]] = {}
         for user_id in command.invite:
             await self._check_invitee(user_id)
+            if domain_of(user_id) == self.server_name:
+                profiles[user_id] = await self.member_content(user_id)
+        command = replace(command, extra_invite_content={**profiles, **command.extra_invite_content})
         room_id = await self.maker.create(command)
         for user_id in command.invite:
             if domain_of(user_id) != self.server_name:
