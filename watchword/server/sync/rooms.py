@@ -69,7 +69,8 @@ class RoomSections:
             changed: Mapping[UserId, MemberChange] = {}
             if span.since is not None and not span.left and room.last_state_position > span.since:
                 changed = await self._reader.member_changes(tx, room, span.since, span.until)
-            summary = not span.left and (span.state_since is None or bool(changed))
+            came_or_went = any(was != now for was, now in changed.values())
+            summary = not span.left and (span.state_since is None or came_or_went)
             state = await self._state(tx, span, timeline)
             events: Mapping[EventId, StoredEvent] = await self._reader.events.many(tx, state.values())
             if span.is_lazy:
@@ -80,7 +81,7 @@ class RoomSections:
         if not state and not events and view.sight.all_visible:
             self._share(span, extras, timeline, b",".join(parts))
         ephemeral, is_read = await self._ephemeral_events(span, extras)
-        silent = not (timeline.events or timeline.limited or events or ephemeral or extras.account_data or is_read or changed)
+        silent = not (timeline.events or timeline.limited or events or ephemeral or extras.account_data or is_read or summary)
         if silent and span.state_since is not None:
             return b"", changed
         if ephemeral:
@@ -203,7 +204,7 @@ class RoomSections:
         events = []
         if wanted.allows_type("m.typing") and wanted.allows_room(room.room_id) and (extras.typing or span.since is None):
             typing = [user_id for user_id in self._ephemeral.typing.users(room.room_id) if user_id in room.members.joined]
-            if typing or extras.typing:
+            if typing or span.since is not None:
                 events.append(orjson.dumps({"type": "m.typing", "content": {"user_ids": typing}}))
         after = span.since or Position(0)
         if not (extras.receipts or span.since is None) or room.receipts_position <= after:
