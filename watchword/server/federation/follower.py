@@ -89,7 +89,7 @@ class FederationFollower:
 
     async def _destinations(self, logged: Logged[Change]) -> Collection[ServerName]:
         try:
-            return await self._routes.destinations(logged.change)
+            return await self._routes.destinations(logged.change, logged.position)
         except Exception:
             # One change that cannot be routed must not stop all those after it.
             logger.exception("A change was not routed.", extra={"position": logged.position})

@@ -86,8 +86,12 @@ class RoomServers(Protocol):
         """Servers with a joined user now, with or without this one."""
         ...
 
-    async def servers_at_event(self, room_id: RoomId, event_id: EventId) -> Collection[ServerName]:
-        """Servers with a joined user before or after the event, and the server of a user whose invite or knock it ends."""
+    async def servers_at(self, room_id: RoomId, position: Position) -> Collection[ServerName]:
+        """Servers with a joined user after the change at that position, with or without this one."""
+        ...
+
+    async def servers_at_event(self, room_id: RoomId, event_id: EventId, position: Position) -> Collection[ServerName]:
+        """As `servers_at`, and the server of a user whose stay, invite or knock the event at that position ends."""
         ...
 
     async def servers_sharing_room_with(self, user_id: UserId) -> Collection[ServerName]:

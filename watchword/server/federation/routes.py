@@ -22,6 +22,7 @@ from watchword.server.federation.outbox import Item
 from watchword.server.federation.ports import OutgoingE2ee, Presence, RoomServers
 from watchword.server.federation.settings import FederationSettings
 from watchword.server.federation.transactions import Edu
+from watchword.storage import Position
 
 _PUBLIC_RECEIPT = "m.read"
 
@@ -35,19 +36,19 @@ class Routes:
     e2ee: OutgoingE2ee
     presence: Presence | None
 
-    async def destinations(self, change: Change) -> Collection[ServerName]:
-        """The other servers that are to hear of this change; nearly always none for most kinds."""
-        servers = await self._concerned(change)
+    async def destinations(self, change: Change, position: Position) -> Collection[ServerName]:
+        """The other servers that are to hear of this change of the log; nearly always none for most kinds."""
+        servers = await self._concerned(change, position)
         if not servers:
             return ()
         author = domain_of(change.sender) if isinstance(change, EventAppended) else ""
         own = self.settings.server_name
         return [server for server in servers if server not in (own, author) and server and self.settings.may_talk_with(server)]
 
-    async def _concerned(self, change: Change) -> Collection[ServerName]:
+    async def _concerned(self, change: Change, position: Position) -> Collection[ServerName]:
         match change:
             case EventAppended():
-                return await self._servers_for(change) if change.sender_is_local else ()
+                return await self._servers_for(change, position) if change.sender_is_local else ()
             case TypingChanged():
                 return await self.rooms.servers_in_room(change.room_id) if self._is_ours(change.user_id) else ()
             case ReceiptChanged():
@@ -65,11 +66,15 @@ class Routes:
             case _:
                 return ()
 
-    async def _servers_for(self, event: EventAppended) -> Collection[ServerName]:
-        """A server hears of an event if it is in the room before or after it: also whoever is kicked by it."""
+    async def _servers_for(self, event: EventAppended, position: Position) -> Collection[ServerName]:
+        """A server hears of an event if it is in the room before or after it: also whoever is kicked by it.
+
+        Not if it is in the room now, which may be long after: who was kicked meanwhile is owed what led up to it, and who
+        came meanwhile may not see what was before him.
+        """
         if event.type == event_types.MEMBER:
-            return await self.rooms.servers_at_event(event.room_id, event.event_id)
-        return await self.rooms.servers_in_room(event.room_id)
+            return await self.rooms.servers_at_event(event.room_id, event.event_id, position)
+        return await self.rooms.servers_at(event.room_id, position)
 
     def _is_ours(self, user_id: str) -> bool:
         return domain_of(user_id) == self.settings.server_name

@@ -3,20 +3,22 @@
 Every reading path goes through a `RoomView`, which knows the history visibility. Nothing here changes anything.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from watchword.base import limits
 from watchword.base.clock import Clock
-from watchword.base.errors import Forbidden, NotFound
+from watchword.base.errors import Forbidden, NotFound, StorageError
 from watchword.protocol import event_types
 from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, UserId, domain_of
 from watchword.server.rooms import history, member_tables, tables
 from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.registry import RoomRegistry
-from watchword.server.rooms.room import Room
+from watchword.server.rooms.room import Room, ServersThen
 from watchword.server.rooms.stored import EventStore, StoredEvent
 from watchword.server.rooms.tables import MembershipRow
 from watchword.server.rooms.view import Reader, RoomView, Sights
@@ -66,12 +68,46 @@ class RoomReader:
         room = await self.registry.find(room_id)
         return () if room is None else list(room.members.servers)
 
-    async def servers_at_event(self, room_id: RoomId, event_id: EventId) -> Collection[ServerName]:
-        """Servers with a joined user before or after an event, and the server of whom it concerns."""
+    async def servers_at(self, room_id: RoomId, position: Position) -> Collection[ServerName]:
+        """Servers with a joined user after the change at a position, this one among them.
+
+        Costs nothing where the state has not changed since; else a look at what has, and only if a member event was among it.
+        """
         room = await self.registry.find(room_id)
         if room is None:
             return ()
-        servers = set(room.members.servers)
+        if position >= room.last_state_position:
+            return list(room.members.servers)
+        then = room.servers_then
+        if then is None or not then.begin <= position < then.end:
+            then = await self._servers_then(room_id, position)
+        return then.servers
+
+    async def _servers_then(self, room_id: RoomId, position: Position) -> ServersThen:
+        """What was, from what is and what has changed since: so the room must not change, and the disk must know it all."""
+        while True:
+            async with self.registry.locked(room_id) as room:
+                assert room is not None, room_id
+                with suppress(StorageError):
+                    await self.registry.settled(room_id)
+                if room.evicted:
+                    continue
+                until = Position(room.last_state_position)
+                counts = Counter(room.members.servers)
+                async with self.database.read() as tx:
+                    changes = await self.member_changes(tx, room, position, until)
+                    type_nid = await self.sights.names.find(tx, event_types.MEMBER)
+                    rows = () if type_nid is None else await tables.line_between(tx, room.room_nid, type_nid, position, until)
+                for user_id, (was, now) in changes.items():
+                    counts[domain_of(user_id)] += (was == "join") - (now == "join")
+                ends = (place for _, begin, end, _ in rows for place in (begin, end) if position < place <= until)
+                servers = frozenset(name for name, count in counts.items() if count > 0)
+                room.servers_then = ServersThen(position, min(ends, default=until), servers)
+                return room.servers_then
+
+    async def servers_at_event(self, room_id: RoomId, event_id: EventId, position: Position) -> Collection[ServerName]:
+        """Servers with a joined user after the event at a position, and the server of whom it concerns."""
+        servers = set(await self.servers_at(room_id, position))
         async with self.database.read() as tx:
             event = await self.events.one(tx, event_id)
         if event is not None and event.pdu.type == event_types.MEMBER and event.pdu.state_key:

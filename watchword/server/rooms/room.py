@@ -67,6 +67,15 @@ class Members:
             change(self.joined_local, user_id)
 
 
+@dataclass(frozen=True, slots=True)
+class ServersThen:
+    """The servers with a joined user while begin <= position < end."""
+
+    begin: int
+    end: int
+    servers: frozenset[ServerName]
+
+
 @dataclass(slots=True)
 class Room:
     """One room.
@@ -77,7 +86,7 @@ class Room:
     last_position: of the newest live event. last_state_position: where the line last changed.
     receipts_position: where a receipt last moved. recent: every shown event above the ordering recent_floor, oldest first.
     visibility, joined_since, stays: what views read, worked out on demand (joined_since: start of the present stretch;
-    stays: memberships of joined users over time).
+    stays: memberships of joined users over time). servers_then: what a late follower asked last.
     """
 
     room_id: RoomId
@@ -101,6 +110,7 @@ class Room:
     visibility: History | None = None
     joined_since: dict[UserId, int] = field(default_factory=dict)
     stays: dict[UserId, History] = field(default_factory=dict)
+    servers_then: ServersThen | None = None
     _auth_state: AuthState | None = None
 
     @property

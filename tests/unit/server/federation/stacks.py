@@ -141,6 +141,7 @@ class FakeRooms:
 
     server_name: ServerName
     servers: dict[RoomId, list[ServerName]] = field(default_factory=lambda: {ROOM: [A, B]})
+    servers_then: dict[int, list[ServerName]] = field(default_factory=dict)
     pdus: dict[EventId, bytes] = field(default_factory=dict)
     received: list[tuple[ServerName, dict[str, Any]]] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
@@ -154,8 +155,11 @@ class FakeRooms:
             raise RuntimeError("planted")
         return self.servers.get(room_id, [])
 
-    async def servers_at_event(self, room_id: RoomId, event_id: EventId) -> Collection[ServerName]:
-        return self.servers.get(room_id, [])
+    async def servers_at(self, room_id: RoomId, position: Position) -> Collection[ServerName]:
+        return self.servers_then.get(position) or await self.servers_in_room(room_id)
+
+    async def servers_at_event(self, room_id: RoomId, event_id: EventId, position: Position) -> Collection[ServerName]:
+        return await self.servers_at(room_id, position)
 
     async def servers_sharing_room_with(self, user_id: UserId) -> Collection[ServerName]:
         return {server for servers in self.servers.values() for server in servers}

@@ -51,12 +51,21 @@ def routes(**settings: Any) -> Routes:
     ],
 )
 async def test_who_hears_of_what(change: Change, concerned: bool) -> None:
-    assert list(await routes().destinations(change)) == ([B] if concerned else [])
+    assert list(await routes().destinations(change, Position(1))) == ([B] if concerned else [])
 
 
 async def test_presence_may_be_off_and_servers_denied() -> None:
-    assert not await routes(presence=False).destinations(PresenceChanged(ALICE))
-    assert not await routes(deny=("b.*",)).destinations(TypingChanged(ROOM, ALICE, True, 1))
+    assert not await routes(presence=False).destinations(PresenceChanged(ALICE), Position(1))
+    assert not await routes(deny=("b.*",)).destinations(TypingChanged(ROOM, ALICE, True, 1), Position(1))
+
+
+@pytest.mark.parametrize("kind", ["m.room.message", "m.room.member"])
+async def test_an_event_is_for_who_was_in_the_room_when_it_came(kind: str) -> None:
+    rooms = FakeRooms(A, servers={ROOM: [A]}, servers_then={7: [A, B]})
+    late = Routes(FederationSettings(A), rooms, FakeE2ee(), None)
+    event = EventAppended(ROOM, EVENT, kind, ALICE if kind == "m.room.member" else None, ALICE, True)
+    assert list(await late.destinations(event, Position(7))) == [B]
+    assert list(await late.destinations(event, Position(8))) == []
 
 
 @pytest.mark.parametrize(
