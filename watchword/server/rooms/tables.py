@@ -324,8 +324,10 @@ async def line_between(tx: ReadTx, room_nid: int, type_nid: int, after: int, unt
 
 async def last_state_position(tx: ReadTx, room_nid: int) -> int:
     """Where the line last changed; 0 if never."""
-    row = await tx.fetch_one("SELECT MAX(position) FROM state_line WHERE room_nid = ?", room_nid)
-    return 0 if row is None or row[0] is None else int(row[0])
+    began = await tx.fetch_one("SELECT MAX(position) FROM state_line WHERE room_nid = ?", room_nid)
+    # What was taken away, and nothing put in its place.
+    ended = await tx.fetch_one("SELECT MAX(until) FROM state_line WHERE room_nid = ? AND until < ?", room_nid, FOREVER)
+    return max(0 if row is None or row[0] is None else int(row[0]) for row in (began, ended))
 
 
 async def last_position(tx: ReadTx, room_nid: int) -> int:
