@@ -102,16 +102,20 @@ class Membership:
         return command.room_id
 
     async def _vias(self, command: ChangeMembership, via: Sequence[ServerName]) -> Sequence[ServerName]:
+        """Servers to try, at least one. Raises NotFound."""
+        servers = await self._servers(command, via)
+        if not servers:
+            raise NotFound("This room is not known here, and no server was named to go through.")
+        return servers
+
+    async def _servers(self, command: ChangeMembership, via: Sequence[ServerName]) -> Sequence[ServerName]:
         """Servers to try, in order: those named, the inviter's, the room ID's."""
         candidates = list(via)
         row = await self.reader.membership_of(command.target, command.room_id)
         if row is not None:
             candidates.append(domain_of(row.sender))
         candidates.append(domain_of(command.room_id))
-        unique = [name for name in dict.fromkeys(candidates) if name and name != self.server_name]
-        if not unique:
-            raise NotFound("This room is not known here, and no server was named to join it through.")
-        return unique[:VIA_MAX]
+        return [name for name in dict.fromkeys(candidates) if name and name != self.server_name][:VIA_MAX]
 
     async def invite(self, command: ChangeMembership) -> EventId:
         """Invite somebody, on this server or another. Raises Refusal."""
@@ -141,7 +145,8 @@ class Membership:
             return
         if row is None or row.membership not in ("invite", "knock"):
             raise Forbidden(NOT_IN_ROOM)
-        await self.remote.leave(command, await self._vias(command, ()))
+        # Where nobody is left to be asked (all have gone since the invite), it is enough that this server knows.
+        await self.remote.leave(command, await self._servers(command, ()))
 
     async def knock(self, command: ChangeMembership, via: Sequence[ServerName]) -> RoomId:
         """Ask to be invited. Raises Refusal."""
