@@ -18,6 +18,7 @@ FAILED_SEEDS = {
     39: "The same, with messages before the leave.",
     65: "A server whose last user was kicked while it was down could not learn what came before, and kept him.",
     85: "A leave and an invite within one sync hid the leave and the last messages before it.",
+    112: "A rejoin through a server that had missed the leave of another of our users undid it.",
     114: "What was said before a join came as news, and was soft-failed for who is in the room now.",
 }
 

@@ -3,20 +3,25 @@
 The resident's answer is believed only as far as it proves itself: every event is signed by its sender's server, allowed by
 its auth events, and the state allows our join. What fails is left out; if the rest does not carry our join, so does the join.
 
+Where this server was in the room before, it may know of events that the resident has missed, its own leaves above all. Such
+ends are kept beside the join, as a fork: to forget them would undo them.
+
 Spec: server-server-api#joining-rooms
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from watchword.base import limits
 from watchword.base.errors import PeerError, RemoteProtocolError
 from watchword.protocol import event_types
 from watchword.protocol.auth_event_selection import auth_state_keys
 from watchword.protocol.auth_rules import check_auth
 from watchword.protocol.auth_state import CREATE_KEY
 from watchword.protocol.event_building import build_event
-from watchword.protocol.events import Pdu, StateKey, parse_pdu
+from watchword.protocol.events import Pdu, StateKey, StateMap, parse_pdu
 from watchword.protocol.ids import EventId, ServerName, UserId, domain_of
 from watchword.protocol.room_versions import ROOM_VERSIONS, RoomVersion
 from watchword.server.changes import OutOfBandMembership
@@ -24,6 +29,7 @@ from watchword.server.rooms import member_tables, tables
 from watchword.server.rooms.append import Fork, NewPdu
 from watchword.server.rooms.commands import ChangeMembership
 from watchword.server.rooms.fetching import Fetching
+from watchword.server.rooms.forks import UnresolvableState
 from watchword.server.rooms.incoming import IncomingChecks, RoomKind, Verified, encoded
 from watchword.server.rooms.intake import Terms
 from watchword.server.rooms.out_of_band import OutOfBand
@@ -35,6 +41,8 @@ from watchword.server.rooms.tables import MembershipRow
 from watchword.server.rooms.templates import draft_at, read_template, with_signatures_of
 from watchword.server.rooms.writer import RoomWriter
 from watchword.storage import Tx
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +148,7 @@ class Joining:
         proven = prove(join.pdu, state, chain, version)
         room = await self.out_of_band.ensure_room(command.room_id, version)
         await self.fetching.store_outliers(room.room_nid, proven.rows)
-        await self._begin(join, proven)
+        await self._begin(join, proven, await self._unheard_ends(server, room, join.pdu, proven))
 
     async def _signed_by_authoriser(
         self, server: ServerName, made: Verified, answer: SendJoinAnswer, version: RoomVersion
@@ -157,22 +165,64 @@ class Joining:
             raise PeerError(server, "it did not sign the join that it vouches for")
         return Verified(pdu, encoded(pdu, version))
 
-    async def _begin(self, join: Verified, proven: Proven) -> None:
-        """Make the proven state the room's, and our join its end. All that was the room's end before is behind a gap."""
+    async def _unheard_ends(self, server: ServerName, room: Room, join: Pdu, proven: Proven) -> set[EventId]:
+        """Which of the room's ends here the resident does not have. What is not in its answer it is asked for, one by one."""
+        unheard = set()
+        for event_id in list(room.extremities)[: limits.prev_events_max]:
+            if event_id in proven.pdus or event_id in join.prev_events:
+                continue
+            try:
+                await self.servers.event(server, event_id)
+            except PeerError:
+                # Even if it only does not answer: an end too many is joined to the others by the next event.
+                unheard.add(event_id)
+        return unheard
+
+    async def _begin(self, join: Verified, proven: Proven, unheard: Collection[EventId]) -> None:
+        """Make the proven state the room's, and our join its end, beside those ends that the resident does not have.
+
+        All others that were the room's ends before are behind a gap.
+        """
         room_id = join.pdu.room_id
         async with self.writer.registry.locked(room_id) as room:
             assert room is not None, room_id
             async with self.writer.appending(room) as (tx, durable):
                 cited = await tables.known_events(tx, join.pdu.prev_events)
                 missing = [each for each in join.pdu.prev_events if cited.get(each, (0, tables.OUTLIER))[1] & tables.OUTLIER]
-                await self.writer.appender.adopt_state(tx, room, proven.state, proven.pdus)
+                # Resolution looks events up: the join may be in conflict.
+                await self.writer.appender.append_outliers(tx, room.room_nid, [(join.pdu, join.json, 0)])
+                now, fork = await self._beside(tx, room, join.pdu, proven.state, unheard)
+                found = await self.writer.events.many(tx, now.values() - proven.pdus.keys())
+                pdus = {**proven.pdus, **{event_id: event.pdu for event_id, event in found.items()}}
+                await self.writer.appender.adopt_state(tx, room, now, pdus)
                 await self._end_stale_invites(tx, room, join.pdu)
-                after = {**proven.state, (event_types.MEMBER, join.pdu.sender): join.pdu.event_id}
-                fork = Fork(proven.state, after, {join.pdu.event_id: join.pdu.depth})
                 # The resident server tells the others.
-                new = NewPdu(join.pdu, join.json, 0, fork, missing, is_sent_out=False)
+                new = NewPdu(join.pdu, join.json, 0, fork, missing, is_known=True, is_sent_out=False)
                 await self.writer.appender.append(tx, room, new)
         await durable()
+
+    async def _beside(
+        self, tx: Tx, room: Room, join: Pdu, before: StateMap, unheard: Collection[EventId]
+    ) -> tuple[StateMap, Fork]:
+        """The room's state just before our join, and what the join does to it, if these ends of ours stay."""
+        key = (event_types.MEMBER, join.sender)
+        after = {**before, key: join.event_id}
+        ends = {event_id: depth for event_id, depth in room.extremities.items() if event_id in unheard}
+        if ends:
+            # The room's own map goes on changing: a fork keeps a copy.
+            states = {end: dict(room.state) if len(room.extremities) == 1 else room.forks[end] for end in ends}
+            forks = self.receiver.intake.forks
+            try:
+                now = dict(await forks.resolve(tx, room, [before, *states.values()]))
+                resolved = await forks.resolve(tx, room, [after, *states.values()])
+            except UnresolvableState as error:
+                logger.warning("Ends of a room were given up.", extra={"room_id": room.room_id, "cause": str(error)})
+            else:
+                # Else what the resident has missed would forbid our join: it has let us in, and hears of the rest in time.
+                if resolved.get(key) == join.event_id:
+                    extremities = {**ends, join.event_id: join.depth}
+                    return now, Fork(before, resolved, extremities, {**states, join.event_id: after})
+        return before, Fork(before, after, {join.event_id: join.depth})
 
     async def _end_stale_invites(self, tx: Tx, room: Room, join: Pdu) -> None:
         """Local users whose invite from outside is not in the state are not invited."""
