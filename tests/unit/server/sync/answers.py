@@ -7,7 +7,7 @@ from tests.unit.server.e2ee.world import device_keys
 from tests.unit.server.rooms.world import ALICE, PHONE, World
 from watchword.protocol.ids import DeviceId, RoomId, UserId
 
-ENCRYPTED = {"initial_state": [{"type": "m.room.encryption", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}]}
+ENCRYPTED: dict[str, Any] = {"initial_state": [{"type": "m.room.encryption", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}]}
 LAZY = {"room": {"state": {"lazy_load_members": True}}}
 
 

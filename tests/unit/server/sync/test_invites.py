@@ -15,7 +15,7 @@ async def invited(world: World, **body: Any) -> RoomId:
 
 
 async def ignore(world: World, user_id: UserId, *ignored: UserId) -> None:
-    content = {"ignored_users": {other: {} for other in ignored}}
+    content: dict[str, Any] = {"ignored_users": {other: {} for other in ignored}}
     await world.ask(user_id, "PUT", f"user/{user_id}/account_data/m.ignored_user_list", content)
 
 
