@@ -2,16 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.server.rooms.world import ALICE, BOB, CAROL, LAPTOP, World, bodies, open_world, types
-from tests.unit.server.sync.answers import join, keys, log_in, section, tell_device, token, told
+from tests.unit.server.push.world import open_push_world
+from tests.unit.server.rooms.world import ALICE, BOB, CAROL, LAPTOP, PHONE, World, bodies, open_world, types
+from tests.unit.server.sync.answers import ENCRYPTED, join, keys, log_in, section, tell_device, token, told, upload_keys
 from watchword.base import limits
+from watchword.edge.requester import Requester
+from watchword.protocol.ids import DeviceId, UserId
+from watchword.server.sync.filters import NO_FILTER
+from watchword.server.sync.service import SyncRequest
+from watchword.storage import Position
 
 LEFT_TOO = {"room": {"include_leave": True}}
+LAST_ONE = {"room": {"timeline": {"limit": 1}}}
 
 
 @pytest.fixture
@@ -31,6 +39,7 @@ def data(events: Any) -> dict[str, Any]:
 
 async def test_an_initial_sync_tells_of_all_joined_rooms(world: World) -> None:
     rooms = {await world.room(), await world.public_room(BOB), await world.room()}
+    assert len(rooms) == 3
     assert (await world.sync())["rooms"]["join"].keys() == rooms
 
 
@@ -452,3 +461,193 @@ async def test_a_token_is_good_after_a_restart(tmp_path: Path) -> None:
         timeline = join(await world.sync(ALICE, since), room_id)["timeline"]
         assert bodies(timeline["events"]) == ["meanwhile"]
         assert types(timeline["events"]) == ["m.room.message"]
+
+
+@pytest.mark.parametrize("query", [{}, {"use_state_after": "true"}, {"filter": {"room": {"timeline": {"limit": 3}}}}])
+async def test_a_token_older_than_the_ring_gets_the_same_answer(world: World, query: dict[str, Any]) -> None:
+    since = await eventful(world)
+    within = unordered(await world.sync(BOB, since, **query))
+    assert within["rooms"].keys() == {"join", "leave", "invite"}
+    world.log._ring_floor = world.log.position
+    assert unordered(await world.sync(BOB, since, **query)) == within
+
+
+async def test_a_token_older_than_the_ring_brings_no_room_without_news(world: World) -> None:
+    _quiet, loud = await world.public_room(BOB), await world.public_room(BOB)
+    since = await token(world, BOB)
+    await world.send(ALICE, loud)
+    world.log._ring_floor = world.log.position
+    assert (await world.sync(BOB, since))["rooms"]["join"].keys() == {loud}
+
+
+async def eventful(world: World) -> str:
+    """A token of BOB's, after which all that can happen does."""
+    for user_id in (ALICE, BOB):
+        await log_in(world, user_id)
+    talk, gone, read, typed = [await world.public_room(BOB, **ENCRYPTED) for _ in range(4)]
+    new, invited = await world.public_room(), await world.room()
+    assert len({talk, gone, read, typed, new, invited}) == 6
+    event_id = await world.send(ALICE, read)
+    since = await token(world, BOB)
+    for number in range(15):
+        await world.send(ALICE, talk, str(number))
+    await world.set_state(ALICE, talk, "m.room.name", {"name": "new"})
+    await world.join(CAROL, talk)
+    await world.leave(BOB, gone)
+    await world.join(BOB, new)
+    await world.invite(ALICE, invited, BOB)
+    await world.ask(ALICE, "POST", f"rooms/{read}/receipt/m.read/{event_id}", {})
+    await world.ask(ALICE, "PUT", f"rooms/{typed}/typing/{ALICE}", {"typing": True, "timeout": 9_000})
+    await world.ask(BOB, "PUT", f"user/{BOB}/account_data/x", {"n": 1})
+    await world.ask(BOB, "PUT", f"user/{BOB}/rooms/{talk}/account_data/x", {"n": 1})
+    await tell_device(world, ALICE, BOB, 1)
+    await upload_keys(world, ALICE)
+    return since
+
+
+def unordered(body: Any) -> Any:
+    """A response without the order of state, which means nothing."""
+    for sections in body["rooms"].values():
+        for told_of in sections.values():
+            for part in ("state", "state_after"):
+                told_of.get(part, {"events": []})["events"].sort(key=lambda event: event["event_id"])
+    return body
+
+
+# State
+
+
+@pytest.mark.parametrize(("query", "part", "name"), [({}, "state", "old"), ({"use_state_after": "true"}, "state_after", "new")])
+async def test_state_is_that_at_the_start_of_the_timeline_and_state_after_that_at_its_end(
+    world: World, query: dict[str, Any], part: str, name: str
+) -> None:
+    room_id = await world.room(name="old")
+    await world.set_state(ALICE, room_id, "m.room.name", {"name": "new"})
+    told_of = join(await world.sync(filter=LAST_ONE, **query), room_id)
+    assert [event["content"]["name"] for event in told_of[part]["events"] if event["type"] == "m.room.name"] == [name]
+
+
+@pytest.mark.parametrize("name", ["use_state_after", "org.matrix.msc4222.use_state_after"])
+async def test_state_after_stands_in_the_place_of_state_though_it_is_empty(world: World, name: str) -> None:
+    room_id = await world.room()
+    since = await token(world)
+    await world.send(ALICE, room_id)
+    told_of = join(await world.sync(ALICE, since, **{name: "true"}), room_id)
+    assert told_of["state_after"] == {"events": []}
+    assert "state" not in told_of
+
+
+async def test_state_after_is_there_for_a_room_left(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    since = await token(world, BOB)
+    await world.leave(BOB, room_id)
+    told_of = section(await world.sync(BOB, since, use_state_after="true"), "leave", room_id)
+    assert keys(told_of["state_after"]["events"]) == {("m.room.member", BOB)}
+    assert "state" not in told_of
+
+
+# The gap
+
+
+async def test_messages_close_the_gap_of_a_limited_timeline(world: World) -> None:
+    room_id = await world.room()
+    since = await token(world)
+    for number in range(8):
+        await world.send(ALICE, room_id, str(number))
+    timeline = join(await world.sync(ALICE, since, filter=LAST_ONE), room_id)["timeline"]
+    gap = (await world.messages(ALICE, room_id, **{"from": timeline["prev_batch"], "to": since}))["chunk"]
+    assert timeline["limited"] is True
+    assert bodies(gap[::-1]) + bodies(timeline["events"]) == [str(number) for number in range(8)]
+
+
+async def test_a_timeline_without_a_gap_is_not_limited(world: World) -> None:
+    room_id = await world.room()
+    since = await token(world)
+    await world.send(ALICE, room_id)
+    assert join(await world.sync(ALICE, since, filter=LAST_ONE), room_id)["timeline"]["limited"] is False
+
+
+# What readers share
+
+
+async def test_two_readers_of_the_same_span_get_the_same_bytes(world: World) -> None:
+    room_id = await world.public_room(BOB, CAROL)
+    since = world.log.position
+    await world.say(ALICE, room_id, "hello", "t1")
+    first, second = await raw(world, BOB, since), await raw(world, CAROL, since)
+    assert first == second
+    assert b"transaction_id" not in first
+
+
+async def test_only_the_senders_device_gets_his_transaction_id_whoever_reads_first(world: World) -> None:
+    room_id = await world.public_room(BOB, CAROL)
+    since = world.log.position
+    await world.say(ALICE, room_id, "hello", "t1")
+    readers = ((ALICE, PHONE), (BOB, PHONE), (ALICE, LAPTOP), (ALICE, PHONE), (CAROL, PHONE))
+    bodies_ = [await raw(world, user_id, since, device) for user_id, device in readers]
+    assert [b'"transaction_id":"t1"' in body for body in bodies_] == [True, False, False, True, False]
+
+
+async def raw(world: World, user_id: UserId, since: Position, device: DeviceId = PHONE) -> bytes:
+    """The body of a sync as bytes."""
+    return await world.service.sync(SyncRequest(Requester(user_id, device, 1), since, NO_FILTER))
+
+
+# Unread counts
+
+
+async def test_unread_counts_come_with_the_event_that_changed_them(tmp_path: Path) -> None:
+    async with open_push_world(tmp_path) as world:
+        await world.users(ALICE, BOB)
+        room_id = await world.public_room(BOB)
+        since = await token(world, BOB)
+        event_id = await world.send(ALICE, room_id)
+        body = await world.sync(BOB, since)
+        assert bodies(join(body, room_id)["timeline"]["events"]) == ["hello"]
+        assert join(body, room_id)["unread_notifications"] == {"notification_count": 1, "highlight_count": 0}
+        await world.read(BOB, room_id, event_id, "m.read.private")
+        counts = join(await world.sync(BOB, body["next_batch"]), room_id)["unread_notifications"]
+        assert counts == {"notification_count": 0, "highlight_count": 0}
+
+
+# Waiting
+
+
+async def test_new_keys_wake_who_shares_a_room(world: World) -> None:
+    await log_in(world, ALICE)
+    await world.public_room(BOB)
+    looking_up = asyncio.ensure_future(world.waiting.run())
+    waiting = asyncio.ensure_future(world.sync(BOB, await token(world, BOB), timeout=30_000))
+    await asyncio.sleep(0.01)
+    await upload_keys(world, ALICE)
+    async with asyncio.timeout(2):
+        assert (await waiting)["device_lists"]["changed"] == [ALICE]
+    looking_up.cancel()
+    with suppress(asyncio.CancelledError):
+        await looking_up
+
+
+async def test_events_of_other_rooms_do_not_end_a_wait(world: World) -> None:
+    room_id = await world.room()
+    waiting = asyncio.ensure_future(world.sync(BOB, await token(world, BOB), timeout=30_000))
+    await asyncio.sleep(0.01)
+    await world.send(ALICE, room_id)
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    world.clock.advance(30_000)
+    async with asyncio.timeout(2):
+        assert "rooms" not in await waiting
+
+
+async def test_a_stop_answers_who_waits(world: World) -> None:
+    waiting = asyncio.ensure_future(world.sync(BOB, await token(world, BOB), timeout=30_000))
+    await asyncio.sleep(0.01)
+    world.stopping.set()
+    world.waiting.wake_all()
+    async with asyncio.timeout(2):
+        assert (await waiting)["next_batch"] == f"s{world.log.position}"
+
+
+async def test_an_initial_sync_does_not_wait(world: World) -> None:
+    async with asyncio.timeout(2):
+        assert "next_batch" in await world.sync(ALICE, timeout=30_000)
