@@ -4,6 +4,7 @@ Spec: client-server-api#room-aliases, client-server-api#published-room-directory
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,12 @@ class Directory:
         """
         room = await self.reader.room(room_id)
         event_id = None if room is None else room.state.get((event_types.CANONICAL_ALIAS, ""))
-        old = set() if event_id is None else _aliases_in((await self.reader.found((event_id,)))[event_id].pdu.content)
+        old: set[str] = set()
+        if event_id is not None:
+            for event in (await self.reader.found((event_id,))).values():
+                # What is there may come from anywhere, and be anything.
+                with suppress(BadRequest):
+                    old = _aliases_in(event.pdu.content)
         for alias in _aliases_in(content) - old:
             try:
                 parsed = parse_room_alias(alias)

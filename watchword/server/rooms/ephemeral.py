@@ -3,27 +3,31 @@
 Spec: client-server-api#receipts, client-server-api#typing-notifications
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import cachebox
 
 from watchword.base.clock import Clock
 from watchword.base.errors import BadRequest, Forbidden, NotFound
 from watchword.protocol.ids import EventId, RoomId, UserId
+from watchword.protocol.relations import relation_of, thread_of
 from watchword.server.changes import Change, ReceiptChanged, TypingChanged
 from watchword.server.rooms import member_tables
 from watchword.server.rooms.records import ReceiptRow
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.room import Room
-from watchword.server.rooms.stored import EventStore
+from watchword.server.rooms.stored import EventStore, StoredEvent
 from watchword.storage import Database, Log, Position
 from watchword.storage.names import Names
 
 READ = "m.read"
 READ_PRIVATE = "m.read.private"
+MAIN_TIMELINE = "main"
 TYPING_MS_MAX = 120_000
+_RELATION_STEPS_MAX = 4
 _TYPING_PER_ROOM_MAX = 1_000
 _TYPING_ROOMS_MAX = 50_000
 _TYPING_READ_BACK = 5_000
@@ -107,9 +111,27 @@ class Ephemeral:
             event = await self.events.one(tx, receipt.event_id)
         if event is None or event.pdu.room_id != receipt.room_id or event.ordering is None:
             raise NotFound("There is no such event in this room.")
-        if receipt.thread_id is not None and receipt.thread_id != "main" and not receipt.thread_id.startswith("$"):
-            raise BadRequest("M_INVALID_PARAM", "thread_id must be main or an event ID.")
+        if receipt.thread_id is not None and not await self._is_in_thread(event, receipt.thread_id):
+            raise BadRequest("M_INVALID_PARAM", "thread_id must be main or the root of a thread that the event belongs to.")
         await self._save(room, receipt, event.ordering, self.clock.now_ms())
+
+    async def _is_in_thread(self, event: StoredEvent, thread_id: str) -> bool:
+        """Whether an event belongs to a thread, by itself or through what it relates to; a root is in the main timeline, too.
+
+        Spec: client-server-api#threaded-read-receipts
+        """
+        if event.event_id == thread_id:
+            return True
+        contents: dict[EventId, Mapping[str, Any]] = {}
+        relation = relation_of(event.pdu.content)
+        async with self.database.read() as tx:
+            for _ in range(_RELATION_STEPS_MAX):
+                related = None if relation is None else await self.events.one(tx, relation.event_id)
+                if related is None or related.pdu.room_id != event.pdu.room_id:
+                    break
+                contents[related.event_id] = related.pdu.content
+                relation = relation_of(related.pdu.content)
+        return thread_id == (thread_of(event.pdu.content, contents.get) or MAIN_TIMELINE)
 
     async def receive_receipt(self, receipt: Receipt, ts: int) -> None:
         """Take over a remote user's public receipt; what does not fit is ignored."""

@@ -236,7 +236,10 @@ def receipts_content(receipts: Sequence[ReceiptRow]) -> dict[str, Any]:
         data: dict[str, Any] = {"ts": row.ts}
         if row.thread_id:
             data["thread_id"] = row.thread_id
-        content.setdefault(row.event_id, {}).setdefault(row.receipt_type, {})[row.user_id] = data
+        users = content.setdefault(row.event_id, {}).setdefault(row.receipt_type, {})
+        # There is room for one of a user's receipts at an event: the unthreaded one says more.
+        if not row.thread_id or row.user_id not in users:
+            users[row.user_id] = data
     return content
 
 

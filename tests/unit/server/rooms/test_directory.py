@@ -7,6 +7,7 @@ import pytest
 from tests.unit.server.rooms.world import ALICE, BOB, CAROL, World
 from watchword.base.errors import BadRequest, Conflict, Forbidden, NotFound, Refusal
 from watchword.protocol.ids import RoomAlias, RoomId
+from watchword.server.rooms.commands import SendEvent
 from watchword.server.rooms.directory import DirectoryQuery
 
 LOBBY, CELLAR = RoomAlias("#lobby:here.example"), RoomAlias("#cellar:here.example")
@@ -254,3 +255,10 @@ async def test_an_entry_is_silent_of_what_the_room_has_not(world: World) -> None
 
 async def test_an_unknown_room_has_no_entry(world: World) -> None:
     assert await world.directory.summary(NOWHERE) is None
+
+
+async def test_a_canonical_alias_that_makes_no_sense_can_be_replaced(world: World) -> None:
+    """It may have come from another server."""
+    room_id = await world.room(room_alias_name="hall")
+    await world.writer.send(SendEvent(room_id, ALICE, "m.room.canonical_alias", {"alias": 1, "alt_aliases": {}}, ""))
+    await world.set_state(ALICE, room_id, "m.room.canonical_alias", {"alias": "#hall:here.example"})

@@ -336,3 +336,29 @@ async def test_after_a_restart_typing_that_had_ended_is_not_ended_again(tmp_path
         before = world.log.position
     async with open_world(tmp_path) as world:
         assert world.log.position == before
+
+
+async def in_thread(world: World, room_id: RoomId, root: str, rel_type: str = "m.thread") -> EventId:
+    """Say something that relates to an event."""
+    content: dict[str, Any] = {"m.relates_to": {"rel_type": rel_type, "event_id": root}}
+    return await world.send(ALICE, room_id, **content)
+
+
+async def test_a_threaded_receipt_is_for_an_event_of_the_thread(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    root, other = await world.send(ALICE, room_id), await world.send(ALICE, room_id)
+    reply = await in_thread(world, room_id, root)
+    edit = await in_thread(world, room_id, reply, "m.replace")
+    reaction = await in_thread(world, room_id, root, "m.annotation")
+    for event_id, good, bad in (
+        (root, ("main", root), (other,)),
+        (other, ("main", other), (root,)),
+        (reply, (root,), ("main", other)),
+        (edit, (root,), ("main", reply)),
+        (reaction, ("main",), (root,)),
+    ):
+        path = f"rooms/{room_id}/receipt/m.read/{event_id}"
+        for thread_id in good:
+            await world.ask(BOB, "POST", path, {"thread_id": thread_id})
+        for thread_id in bad:
+            assert await world.refused(BOB, "POST", path, {"thread_id": thread_id}) == (400, "M_INVALID_PARAM")

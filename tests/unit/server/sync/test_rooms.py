@@ -189,3 +189,16 @@ async def test_shared_events_do_not_keep_their_age(world: World) -> None:
     world.clock.advance(3_600_000)
     (event,) = (await section(world, CAROL, room_id, since))["timeline"]["events"]
     assert event["unsigned"]["age"] == 3_600_000
+
+
+async def test_of_two_receipts_at_one_event_the_unthreaded_is_told(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    event_id = await world.send(ALICE, room_id)
+    unthreaded: dict[str, str] = {}
+    threaded = {"thread_id": "main"}
+    for first, second in ((unthreaded, threaded), (threaded, unthreaded)):
+        for body in (first, second):
+            await world.ask(BOB, "POST", f"rooms/{room_id}/receipt/m.read/{event_id}", body)
+        (event,) = (await section(world, ALICE, room_id))["ephemeral"]["events"]
+        assert set(event["content"][event_id]["m.read"][BOB]) == {"ts"}
+        event_id = await world.send(ALICE, room_id)
