@@ -570,6 +570,14 @@ async def test_a_timeline_without_a_gap_is_not_limited(world: World) -> None:
 # What readers share
 
 
+async def test_events_of_a_sync_have_no_room_id(world: World) -> None:
+    room_id = await world.room(name="named")
+    told_of = join(await world.sync(filter=LAST_ONE), room_id)
+    events = (*told_of["state"]["events"], *told_of["timeline"]["events"])
+    assert len(events) > 1
+    assert all("room_id" not in event for event in events)
+
+
 async def test_two_readers_of_the_same_span_get_the_same_bytes(world: World) -> None:
     room_id = await world.public_room(BOB, CAROL)
     since = world.log.position
