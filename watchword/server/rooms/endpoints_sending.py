@@ -130,6 +130,8 @@ async def put_state(request: Request, requester: Requester, doors: RoomDoors) ->
 async def _put_member(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
     """A member event as plain state: the same rules as at the doors of membership."""
     room_id = room_of(request)
+    if "stateKey" not in request.params:
+        raise BadRequest("M_INVALID_PARAM", "The state key of a member event is a user ID.")
     target = request.param("stateKey", parse_user_id)
     action = request.field("membership", str)
     if action not in _ACTIONS:
