@@ -93,16 +93,19 @@ class SyncService:
         if request.since is not None and request.messages_since is None and request.requester.device_id is not None:
             await self.e2ee.delete_to_device(user_id, request.requester.device_id, request.since)
         deadline_ms = self.clock.monotonic_ms() + min(request.timeout_ms, limits.sync_timeout_ms_max)
+        at_once = request.since is None or request.full_state
+        look = at_once
         while True:
             woken = self.waiting.enter(user_id)
             try:
                 left_ms = deadline_ms - self.clock.monotonic_ms()
                 may_wait = left_ms > 0 and not self.stopping.is_set
-                if not may_wait or request.since is None or request.full_state or await self._may_have_news(request):
+                if not may_wait or look or await self._may_have_news(request):
                     body, news = await self._answer(request)
-                    if news or not may_wait or request.since is None or request.full_state:
+                    if news or not may_wait or at_once:
                         return body
-                await self.waiting.wait(woken, left_ms)
+                # Whoever is woken is woken by what concerns him: no need to ask again whether there is news.
+                look = await self.waiting.wait(woken, left_ms)
             finally:
                 self.waiting.leave(user_id, woken)
 
