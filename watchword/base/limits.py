@@ -76,6 +76,7 @@ key_answer_bytes_max = 131_072
 keys_per_server_max = 64
 key_fetches_active_max = 64
 key_fetches_waiting_max = 500
+key_patience_ms = 600_000
 key_query_servers_max = 100
 transactions_remembered_max = 2_000
 transactions_waiting_max = 8

@@ -26,6 +26,7 @@ from watchword.server.federation.key_rules import KeyAnswer, ServerKey
 from watchword.server.federation.own_keys import OwnKeys
 from watchword.server.federation.single_flight import SingleFlight
 from watchword.server.federation.tables import KeyAnswerRow, KeyRow
+from watchword.server.rooms.ports import KeyLacking
 from watchword.storage import Database
 
 logger = logging.getLogger(__name__)
@@ -38,16 +39,23 @@ _ALWAYS = 0
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
+    """When to ask again. silent_since_ms: since when nobody has answered for the server; None: somebody has."""
+
     until_ms: int
     failures: int
+    silent_since_ms: int | None
 
 
 @dataclass(slots=True)
 class _Check:
-    """One event's signature of one server: index into the answers, the bytes, and (key ID, signature) pairs."""
+    """One event's signature of one server: index into the answers, the bytes, and (key ID, signature) pairs.
+
+    sent_ts: when the event says it was made. at_ts: when the key must be valid, if that matters.
+    """
 
     index: int
     signer: ServerName
+    sent_ts: int
     at_ts: int
     message: bytes
     signatures: Sequence[tuple[str, str]]
@@ -130,10 +138,12 @@ class KeyRing:
                     if self._has(server_name, wanted):
                         break
         satisfied = answered and self._has(server_name, wanted)
-        failures = 0 if satisfied else (self._pauses[server_name].failures if server_name in self._pauses else 0) + 1
+        now_ms = self._clock.monotonic_ms()
+        last = self._pauses.pop(server_name, _Pause(now_ms, 0, None))
+        failures = 0 if satisfied else last.failures + 1
         wait = min(_ASK_AGAIN_FIRST_MS << min(max(failures - 1, 0), 10), _ASK_AGAIN_MOST_MS)
-        self._pauses.pop(server_name, None)
-        self._pauses[server_name] = _Pause(self._clock.monotonic_ms() + wait, failures)
+        silent_since_ms = now_ms if last.silent_since_ms is None else last.silent_since_ms
+        self._pauses[server_name] = _Pause(now_ms + wait, failures, None if answered else silent_since_ms)
         if len(self._pauses) > limits.server_keys_cached_max:
             del self._pauses[next(iter(self._pauses))]
 
@@ -188,7 +198,11 @@ class KeyRing:
         for check in checks:
             pairs = await self._usable(check)
             if not pairs:
-                answers[check.index] = answers[check.index] or f"no valid signature of {check.signer} by a known key"
+                reason = f"no valid signature of {check.signer} by a known key"
+                told = answers[check.index]
+                # What is for good outweighs what may pass.
+                if told is None or isinstance(told, KeyLacking):
+                    answers[check.index] = KeyLacking(reason) if await self._may_come(check) else reason
             work += [(check, key, signature) for key, signature in pairs]
         for (check, _, _), valid in zip(work, await self._verify(work), strict=True):
             if not valid:
@@ -205,6 +219,22 @@ class KeyRing:
             for key_id, signature in check.signatures
             if key_id in known and (check.at_ts == _ALWAYS or known[key_id].usable_at(check.at_ts))
         ]
+
+    async def _may_come(self, check: _Check) -> bool:
+        """Whether the key may yet be had: the server has not said since the event what its keys are, and were.
+
+        Not if it has been silent for long, or any server in a room could keep another from it by giving it no keys.
+        """
+        if check.signer == self._own.server_name or not check.signatures:
+            return False
+        pause = self._pauses.get(check.signer)
+        if pause is not None:
+            since_ms = pause.silent_since_ms
+            if since_ms is None or self._clock.monotonic_ms() - since_ms >= limits.key_patience_ms:
+                return False
+        async with self._database.read() as tx:
+            row = await tables.key_answer(tx, check.signer)
+        return row is None or row.fetched_ts < check.sent_ts
 
     async def _fetch_missing(self, checks: Sequence[_Check]) -> None:
         missing: dict[ServerName, dict[str, int]] = {}
@@ -234,7 +264,8 @@ def _verify_all(work: Sequence[tuple[_Check, VerifyKey, str]]) -> list[bool]:
 def _checks_of(index: int, raw: Mapping[str, Any], version: RoomVersion) -> list[_Check]:
     message = signable_event(raw, version)
     # "Room versions 1 to 4 do not check when a key was valid."
-    at_ts = int(raw["origin_server_ts"]) if version.key_validity_enforced else _ALWAYS
+    sent_ts = int(raw["origin_server_ts"])
+    at_ts = sent_ts if version.key_validity_enforced else _ALWAYS
     checks = []
     for signer in required_signers(raw, version):
         signatures = [
@@ -242,5 +273,5 @@ def _checks_of(index: int, raw: Mapping[str, Any], version: RoomVersion) -> list
             for key_id, signature in signatures_of(raw, signer).items()
             if isinstance(key_id, str) and key_id.startswith(ALGORITHM + ":")
         ]
-        checks.append(_Check(index, signer, at_ts, message, signatures[: limits.keys_per_server_max]))
+        checks.append(_Check(index, signer, sent_ts, at_ts, message, signatures[: limits.keys_per_server_max]))
     return checks

@@ -111,12 +111,17 @@ class Fetching:
         async with self.database.read() as tx:
             return wanted - (await tables.known_events(tx, wanted)).keys()
 
-    async def _pool(self, asking: Asking, raws: Sequence[Mapping[str, Any]], pool: dict[EventId, Verified]) -> None:
-        """Verify those events that are new."""
+    async def _pool(
+        self,
+        asking: Asking,
+        raws: Sequence[Mapping[str, Any]],
+        pool: dict[EventId, Verified],
+        lacking: set[EventId] | None = None,
+    ) -> None:
+        """Verify those events that are new. lacking: as in `IncomingChecks.take`."""
         if len(raws) > limits.auth_chain_events_max:
             raise CannotFetch("An auth chain is too long.")
-        found = await self.checks.take(await self._new(asking, raws), asking.kind, pool)
-        pool.update(found)
+        pool.update(await self.checks.take(await self._new(asking, raws), asking.kind, pool, lacking=lacking))
 
     async def _new(self, asking: Asking, raws: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Those that are not stored, so that nothing is verified twice. IDs are cheap beside signatures."""
@@ -176,7 +181,11 @@ class Fetching:
     # The state before an event
 
     async def state_before(self, asking: Asking, pdu: Pdu) -> StateMap:
-        """The state before an event as another server says, every event of it here and judged by its auth events."""
+        """The state before an event as another server says, every event of it here and judged by its auth events.
+
+        What is not signed is left out. But what only cannot be checked now, as a key cannot be had, may well be true: without
+        it the state would lack a member, or a ban, for ever; so then there is none.
+        """
         asking.budget.spend()
         try:
             state_ids, chain_ids = await self.servers.state_ids(asking.server, asking.room.room_id, pdu.event_id)
@@ -185,6 +194,7 @@ class Fetching:
         if len(state_ids) > limits.state_events_max or len(chain_ids) > limits.auth_chain_events_max:
             raise CannotFetch("The state before the event is too large.")
         pool: dict[EventId, Verified] = {}
+        lacking: set[EventId] = set()
         unknown = await self._unknown({*state_ids, *chain_ids}, pool)
         if len(unknown) > limits.events_fetched_singly_max:
             asking.budget.spend()
@@ -192,11 +202,13 @@ class Fetching:
                 state, chain = await self.servers.state(asking.server, asking.room.room_id, pdu.event_id)
             except PeerError as error:
                 raise CannotFetch("The state before the event was not given.") from error
-            await self._pool(asking, [*state, *chain], pool)
+            await self._pool(asking, [*state, *chain], pool, lacking)
         else:
             for event_id in sorted(unknown):
-                await self._pool(asking, [await self._ask_event(asking, event_id)], pool)
+                await self._pool(asking, [await self._ask_event(asking, event_id)], pool, lacking)
         await self.store(asking.room, pool.values())
+        if lacking & unknown:
+            raise CannotFetch("Keys that the state before the event is signed with could not be had.")
         return await self._state_of(asking, state_ids)
 
     async def _state_of(self, asking: Asking, state_ids: Collection[EventId]) -> StateMap:

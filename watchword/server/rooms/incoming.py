@@ -19,7 +19,7 @@ from watchword.protocol.events import Pdu, content_hash_matches, parse_pdu
 from watchword.protocol.ids import EventId, RoomId
 from watchword.protocol.redaction import redact
 from watchword.protocol.room_versions import RoomVersion
-from watchword.server.rooms.ports import EventSignatures
+from watchword.server.rooms.ports import EventSignatures, KeyLacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class IncomingChecks:
             some = pdus[start : start + size]
             reasons = await self.signatures.check_events([pdu.json for pdu in some], version)
             for pdu, reason in zip(some, reasons, strict=True):
-                answers.append(_kept(pdu, version, references_bounded) if reason is None else f"Not signed well: {reason}.")
+                answers.append(_kept(pdu, version, references_bounded) if reason is None else _refused(reason))
         return answers
 
     async def take(
@@ -92,8 +92,12 @@ class IncomingChecks:
         known: Iterable[EventId] = (),
         *,
         references_bounded: bool = True,
+        lacking: set[EventId] | None = None,
     ) -> dict[EventId, Verified]:
-        """Those of the answer of a server that stand: well formed, of this room, signed. known: not looked at again."""
+        """Those of the answer of a server that stand: well formed, of this room, signed. known: not looked at again.
+
+        lacking: takes up those that could not be checked, as a key could not be had.
+        """
         seen = set(known)
         pdus = []
         for count, raw in enumerate(raws):
@@ -107,7 +111,14 @@ class IncomingChecks:
                 seen.add(pdu.event_id)
                 pdus.append(pdu)
         answers = await self.verify(pdus, room.version, references_bounded=references_bounded)
+        if lacking is not None:
+            lacking.update(pdu.event_id for pdu, each in zip(pdus, answers, strict=True) if isinstance(each, KeyLacking))
         return {answer.pdu.event_id: answer for answer in answers if isinstance(answer, Verified)}
+
+
+def _refused(reason: str) -> str:
+    told = f"Not signed well: {reason}."
+    return KeyLacking(told) if isinstance(reason, KeyLacking) else told
 
 
 def _kept(pdu: Pdu, version: RoomVersion, references_bounded: bool) -> Verified | str:

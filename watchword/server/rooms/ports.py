@@ -126,11 +126,17 @@ class RemoteServers(Protocol):
         ...
 
 
+class KeyLacking(str):
+    """Why a signature could not be checked yet: the signer's keys could not be had. Any other reason is for good."""
+
+
 class EventSignatures(Protocol):
     """Checks signatures of events, fetching keys as needed. Fitted by `federation.keys.KeyRing`."""
 
     async def check_events(self, raws: Sequence[Mapping[str, Any]], version: RoomVersion) -> list[str | None]:
         """One answer per event, in order: None if every required signature is valid, else the reason, for the log.
+
+        The reason is a `KeyLacking` if the event may yet prove to be signed.
 
         Never raises for what is inside an event. Required signers: `protocol.signatures.required_signers`.
         Spec: server-server-api#validating-hashes-and-signatures-on-received-events

@@ -12,6 +12,7 @@ from watchword.protocol.ids import ServerName
 from watchword.protocol.room_versions import V1, V4, V11, RoomVersion
 from watchword.protocol.signatures import SigningKey, sign_event, sign_json
 from watchword.server.federation.ports import PeerCall, WholeAnswer
+from watchword.server.rooms.ports import KeyLacking
 
 DAY = 86_400_000
 
@@ -133,6 +134,37 @@ async def test_a_server_that_lies_about_its_keys_is_not_believed(two: tuple[Stac
 
     net.hosts["b.example:8448"] = lies
     assert (await a.out.keys.check_events([signed(an_event(ts=now))], V11))[0] is not None
+
+
+async def test_a_key_may_yet_come_while_its_server_is_silent_but_not_for_ever(two: tuple[Stack, Stack], net: Net) -> None:
+    a, _ = two
+    net.down.add("b.example:8448")
+    event, unsigned = signed(an_event(ts=a.clock.now_ms())), an_event(ts=a.clock.now_ms())
+    for wait_ms in (0, limits.key_patience_ms - 1):
+        a.clock.advance(wait_ms)
+        lacking, missing = await a.out.keys.check_events([event, unsigned], V11)
+        assert isinstance(lacking, KeyLacking)
+        assert missing is not None
+        assert not isinstance(missing, KeyLacking)
+    a.clock.advance(1)
+    (reason,) = await a.out.keys.check_events([event], V11)
+    assert reason is not None
+    assert not isinstance(reason, KeyLacking)
+    net.down.clear()
+    a.clock.advance(DAY // 24)
+    assert await a.out.keys.check_events([event], V11) == [None]
+
+
+async def test_a_key_that_its_server_does_not_name_will_not_come(two: tuple[Stack, Stack], net: Net) -> None:
+    a, _ = two
+    event = signed(an_event(ts=a.clock.now_ms()), key=SigningKey(b"k" * 32, "lost"))
+    for _ in range(2):
+        (reason,) = await a.out.keys.check_events([event], V11)
+        assert reason is not None
+        assert not isinstance(reason, KeyLacking)
+        # What it said is remembered when it is silent.
+        net.down.add("b.example:8448")
+        a.clock.advance(DAY)
 
 
 async def test_a_notary_is_asked_when_the_server_is_silent(a_stack: Callable[..., Awaitable[Stack]], net: Net) -> None:

@@ -30,7 +30,7 @@ from watchword.server.rooms.assembly import RoomLimits, RoomPorts, Rooms, assemb
 from watchword.server.rooms.commands import ChangeMembership, CreateRoom, SendEvent
 from watchword.server.rooms.event_filters import EVERYTHING
 from watchword.server.rooms.pages import PageRequest
-from watchword.server.rooms.ports import SendJoinAnswer, Template
+from watchword.server.rooms.ports import KeyLacking, SendJoinAnswer, Template
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import StoredEvent
 from watchword.server.rooms.tokens import parse_timeline_token
@@ -204,7 +204,9 @@ class Signatures:
     def _check(self, raw: Mapping[str, Any], version: RoomVersion) -> str | None:
         for signer in required_signers(raw, version):
             key = self._network.keys.get(signer)
-            if key is None or not verify_event(raw, version, signer, key.verify_key):
+            if key is None:
+                return KeyLacking(f"{signer} is silent")
+            if not verify_event(raw, version, signer, key.verify_key):
                 return f"{signer} did not sign"
         return None
 

@@ -4,8 +4,10 @@ import pytest
 
 from tests.unit.server.rooms.stacks import Network, Stack
 from tests.unit.server.rooms.test_receiver import shared_room
+from watchword.base import limits
 from watchword.base.clock import ManualClock
 from watchword.protocol.ids import EventId
+from watchword.protocol.signatures import SigningKey
 from watchword.server.rooms import tables
 from watchword.server.rooms.fetching import Asking, Budget, CannotFetch, Fetching
 from watchword.server.rooms.incoming import RoomKind, read_event
@@ -85,3 +87,42 @@ async def test_the_state_before_an_event_is_told_and_begins_as_the_room_does(net
         network.lies[a.name, "state_ids"] = partial(_told, ids)
         with pytest.raises(CannotFetch):
             await fetching_of(b).state_before(Asking(a.name, room, Budget(b.clock)), event.pdu)
+
+
+async def test_a_state_that_cannot_be_checked_for_lack_of_a_key_is_not_taken_in_parts(
+    network: Network, a: Stack, b: Stack, c: Stack
+) -> None:
+    room_id = await shared_room(network, a, b)
+    network.part(b, c)
+    await c.join(room_id, "carol", a)
+    network.part(a, b)
+    for number in range(limits.missing_events_page_max):
+        await a.say(room_id, f"unheard {number}")
+    a.owed.clear()
+    network.cut.discard(frozenset((a.name, b.name)))
+    key = network.keys.pop(c.name)
+    late = await a.say(room_id, "late")
+    await network.settle()
+    assert b.answers[-1][late] == "Keys that the state before the event is signed with could not be had."
+    assert await b.stored(late) is None
+    network.keys[c.name] = key
+    later = await a.say(room_id, "later")
+    await network.settle()
+    assert b.answers[-1][later] is None
+    assert (await b.state(room_id))[("m.room.member", c.user("carol"))] == (await a.state(room_id))[
+        ("m.room.member", c.user("carol"))
+    ]
+
+
+async def test_what_is_not_signed_is_left_out_of_a_state(network: Network, a: Stack, b: Stack, c: Stack) -> None:
+    room_id = await shared_room(network, a, b)
+    network.part(b, c)
+    await c.join(room_id, "carol", a)
+    a.owed.clear()
+    network.keys[c.name] = SigningKey(b"x" * 32, "1")
+    event = await a.stored(await a.say(room_id, "x"))
+    assert event is not None
+    asking = Asking(a.name, await b.room(room_id), Budget(b.clock))
+    state = dict(await a.state(room_id))
+    del state[("m.room.member", c.user("carol"))]
+    assert await fetching_of(b).state_before(asking, event.pdu) == state
