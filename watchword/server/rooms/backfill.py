@@ -2,8 +2,9 @@
 
 Where gaps are is known from `missing_events`: events that ours cite. What a server sends is believed only as far as it leads
 up to those, is signed, and is allowed by its auth events and the state before it. It gets places just before the event that
-cites it, is not logged, and changes no current state. The state before the oldest of a batch is what the server says; those
-after it are worked out, and written down each as what is laid over the state before the one below it.
+cites it, is not logged, and changes no current state: so no incremental /sync gives it, nor says `limited` for its sake; who
+wants to see it pages back. The state before the oldest of a batch is what the server says; those after it are worked out, and
+written down each as what is laid over the state before the one below it.
 
 Spec: server-server-api#backfilling-and-retrieving-missing-events
 """
