@@ -7,10 +7,12 @@ FOLDER SEED CYCLES`. Exit status 0 if nothing that was acknowledged is ever miss
 import asyncio
 import os
 import random
+import select
 import signal
 import sys
 import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -20,7 +22,17 @@ from watchword.protocol.ids import RoomId
 from watchword.server.rooms.commands import SendEvent, Transaction
 
 _SENDERS = 4
-_LATEST_KILL_SECONDS = 0.12
+_LATEST_KILL_SECONDS = 0.06
+_KILLS_AT_START = 0.3
+_START_SECONDS_MAX = 30.0
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """When to kill: so long after the fork, or after the first answer, whatever the machine's speed."""
+
+    after_first_answer: bool
+    seconds: float
 
 
 async def _write(folder: Path, acknowledged: int, cycle: int) -> None:
@@ -50,7 +62,7 @@ async def _one(world: World, room_id: RoomId, text: str) -> str:
     return await world.writer.send(command)
 
 
-def _run_and_kill(folder: Path, cycle: int, seconds: float) -> list[str]:
+def _run_and_kill(folder: Path, cycle: int, moment: "_Moment") -> list[str]:
     """Fork a writer, kill it; the IDs of what it acknowledged."""
     read_end, write_end = os.pipe()
     child = os.fork()
@@ -63,7 +75,9 @@ def _run_and_kill(folder: Path, cycle: int, seconds: float) -> list[str]:
         finally:
             os._exit(1)
     os.close(write_end)
-    time.sleep(seconds)
+    if moment.after_first_answer:
+        select.select([read_end], [], [], _START_SECONDS_MAX)
+    time.sleep(moment.seconds)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if not os.WIFSIGNALED(status):
@@ -103,7 +117,8 @@ def main() -> None:
     acknowledged: set[str] = set()
     killed_while_writing = 0
     for cycle in range(cycles):
-        reported = _run_and_kill(folder, cycle, chance.uniform(0, _LATEST_KILL_SECONDS))
+        moment = _Moment(chance.random() >= _KILLS_AT_START, chance.uniform(0, _LATEST_KILL_SECONDS))
+        reported = _run_and_kill(folder, cycle, moment)
         killed_while_writing += bool(reported)
         acknowledged.update(reported)
         complaint = _complaint(folder, acknowledged)
