@@ -30,6 +30,8 @@ from watchword.storage.database import ReadTx, Row, Tx, Value
 logger = logging.getLogger(__name__)
 
 _READERS_IDLE_MAX = 8
+# Readers find most pages in the mapped file; a cache each would only hold them a second time.
+_READER_CACHE_KIBIBYTES = 1_024
 _STATEMENT_CACHE = 256
 _LINGER_TURNS = 3
 
@@ -37,11 +39,10 @@ _LINGER_TURNS = 3
 class SqliteDatabase:
     """A database in one file (and its `-wal` and `-shm` neighbours)."""
 
-    def __init__(self, path: Path, *, cache_kibibytes: int = 8_192, mmap_bytes: int = 268_435_456) -> None:
+    def __init__(self, path: Path, *, cache_kibibytes: int = 8_192, mmap_bytes: int = 67_108_864) -> None:
         self._path = str(path)
-        self._cache_kibibytes = cache_kibibytes
         self._mmap_bytes = mmap_bytes
-        self._writer = self._open()
+        self._writer = self._open(cache_kibibytes)
         self._readers: list[apsw.Connection] = []
         self._disk = _Disk(self._writer)
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -51,20 +52,20 @@ class SqliteDatabase:
         self._closing: asyncio.Future[None] | None = None
         self._closed = False
 
-    def _open(self) -> apsw.Connection:
+    def _open(self, cache_kibibytes: int = _READER_CACHE_KIBIBYTES) -> apsw.Connection:
         try:
-            return self._connection()
+            return self._connection(cache_kibibytes)
         except apsw.Error as error:
             raise StorageError(f"{self._path} cannot be opened as a database: {error}") from error
 
-    def _connection(self) -> apsw.Connection:
+    def _connection(self, cache_kibibytes: int) -> apsw.Connection:
         connection = apsw.Connection(self._path, statementcachesize=_STATEMENT_CACHE)
         connection.set_busy_timeout(10_000)
         for pragma in (
             "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = OFF",
-            f"cache_size = -{self._cache_kibibytes}",
+            f"cache_size = -{cache_kibibytes}",
             f"mmap_size = {self._mmap_bytes}",
             "temp_store = MEMORY",
             "wal_autocheckpoint = 2000",
