@@ -71,8 +71,8 @@ class SimulatedDatabase(SqliteDatabase):
         self._disk = _SimulatedDisk(self._writer, clock, random, weather)
         self._all: list[apsw.Connection] = [self._writer]
 
-    def _open(self) -> apsw.Connection:
-        connection = super()._open()
+    def _open(self, cache_kibibytes: int = 1_024) -> apsw.Connection:
+        connection = super()._open(cache_kibibytes)
         # What a process wrote survives the process; only the machine's own death is left out.
         connection.execute("PRAGMA synchronous = OFF")
         if "_all" in self.__dict__:
