@@ -32,7 +32,6 @@ sync_timeline_default = 10
 to_device_page_max = 100
 backfill_page_max = 100
 missing_events_page_max = 20
-members_page_max = 100_000
 
 # Waiting
 sync_timeout_ms_max = 600_000
@@ -171,7 +170,6 @@ media_wait_ms_default = 20_000
 media_wait_ms_max = 60_000
 media_waiters_max = 1_000
 remote_media_active_max = 16
-remote_media_names_max = 10_000
 file_name_characters_max = 255
 content_type_characters_max = 255
 thumbnail_original_bytes_max = 10_485_760
@@ -179,7 +177,6 @@ picture_head_bytes = 65_536
 
 # Rooms of other servers
 extremities_max = 20
-missing_events_rounds_max = 3
 state_events_max = 200_000
 auth_chain_events_max = 200_000
 events_fetched_singly_max = 20

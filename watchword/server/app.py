@@ -190,7 +190,12 @@ class Homeserver:
         )
         self.router = self._mounted(server_name)
         connection_limits = ConnectionLimits.of(config.limits)
+        self.metrics.read_gauge("watchword_log_position", "The last durable position of the log.", lambda: self.log.position)
         self.listeners = Listeners(self.router, listens(config), self.stopping, clock, connection_limits)
+        self.metrics.read_gauge("watchword_connections", "Open connections of clients and servers.", self._connections)
+
+    def _connections(self) -> int:
+        return self.listeners.connections
 
     @staticmethod
     def build(config: Config) -> "Homeserver":

@@ -273,11 +273,10 @@ class SqliteReadTx:
 class SqliteTx(SqliteReadTx):
     """A write transaction inside the current batch."""
 
-    __slots__ = ("_done", "_failure", "_on_commit", "_on_failure", "_open", "_waiters")
+    __slots__ = ("_done", "_failure", "_on_commit", "_on_failure", "_waiters")
 
     def __init__(self, connection: apsw.Connection) -> None:
         super().__init__(connection)
-        self._open = True
         self._done = False
         self._failure: BaseException | None = None
         self._waiters: list[asyncio.Future[None]] = []

@@ -99,3 +99,12 @@ async def test_the_data_of_another_server_are_left_alone(tmp_path: Path) -> None
         pass
     with pytest.raises(ConfigError, match=r"a\.example"):
         Homeserver.build(_config(tmp_path, server_name="b.example"))
+
+
+async def test_the_numbers_say_how_far_the_log_is_and_who_is_connected(tmp_path: Path) -> None:
+    async with _prepared(_config(tmp_path)) as server:
+        await server.accounts.registrar.register_as_operator("alice", "correct horse", admin=False, wants_login=False)
+        lines = server.metrics.text().decode().splitlines()
+        assert f"watchword_log_position {float(server.log.position)}" in lines
+        assert server.log.position > 0
+        assert "watchword_connections 0.0" in lines

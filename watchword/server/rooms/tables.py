@@ -195,12 +195,6 @@ async def timeline_backward(tx: ReadTx, room_nid: int, after: int, until: int, l
     return [_event(row) for row in rows]
 
 
-async def lowest_ordering_above(tx: ReadTx, room_nid: int, ordering: int) -> int | None:
-    """The smallest ordering in use that is greater than this one."""
-    row = await tx.fetch_one("SELECT MIN(ordering) FROM events WHERE room_nid = ? AND ordering > ?", room_nid, ordering)
-    return None if row is None or row[0] is None else int(row[0])
-
-
 async def prune_event(tx: Tx, event_nid: int, pruned: bytes, redaction_nid: int) -> None:
     """Replace an event by its redacted form."""
     await tx.execute("UPDATE events SET json = ?, redacted_by_nid = ? WHERE event_nid = ?", pruned, redaction_nid, event_nid)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from watchword.protocol.ids import RoomId, UserId
+from watchword.protocol.ids import UserId
 from watchword.server.rooms.room import Room
 
 
@@ -47,12 +47,4 @@ class Presence(Protocol):
 
     async def seen(self, user_id: UserId, presence: str) -> None:
         """A client syncs with this presence."""
-        ...
-
-
-class Invites(Protocol):
-    """Fitted by `rooms`: which invites a user is shown, as he wished."""
-
-    async def is_shown(self, user_id: UserId, room_id: RoomId, inviter: UserId) -> bool:
-        """False for ignored inviters and blocked invites."""
         ...
