@@ -25,7 +25,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 ENVIRONMENT_PREFIX = "WATCHWORD_"
 # Kubernetes gives every pod such variables for a service that is called "watchword"; they are no settings.
 _FOREIGN_PREFIXES = ("WATCHWORD_SERVICE_", "WATCHWORD_PORT")
-_RESERVED = frozenset({"WATCHWORD_CONFIG"})
+# WATCHWORD_PYTHON and WATCHWORD_TEST_WORKERS are `./run`'s.
+_RESERVED = frozenset({"WATCHWORD_CONFIG", "WATCHWORD_PYTHON", "WATCHWORD_TEST_WORKERS"})
 
 _DURATIONS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}

@@ -92,9 +92,12 @@ def encode_checked(value: Any) -> bytes:
 def _encode_leniently(value: Any) -> bytes:
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return text.encode()
+        encoded = text.encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise RemoteProtocolError("This value has no canonical JSON.") from error
+    # How deep the library's own writer goes differs from one Python to the next.
+    check_depth(encoded, value)
+    return encoded
 
 
 def _refuse_negative_zero(data: bytes | str) -> None:

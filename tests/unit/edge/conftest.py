@@ -217,7 +217,7 @@ class Authority:
             x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() or ":" in name else x509.DNSName(name)
             for name in names
         ]
-        builder = _certificate(names[0], self.certificate.subject, key)
+        builder = _certificate(names[0], self.certificate.subject, key, self.key)
         certificate = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False).sign(
             self.key, hashes.SHA256()
         )
@@ -237,7 +237,9 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
-def _certificate(subject: str, issuer: x509.Name | None, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _certificate(
+    subject: str, issuer: x509.Name | None, key: ec.EllipticCurvePrivateKey, issuer_key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -249,13 +251,20 @@ def _certificate(subject: str, issuer: x509.Name | None, key: ec.EllipticCurvePr
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .add_extension(_usage(signs=issuer is None), critical=True)
     )
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(True, False, False, False, False, signs, signs, False, False)
 
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _certificate("Test authority", None, key).sign(key, hashes.SHA256())
+    certificate = _certificate("Test authority", None, key, key).sign(key, hashes.SHA256())
     (tmp_path / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return Authority(tmp_path, key, certificate)
 

@@ -11,6 +11,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from watchword.base.clock import Clock
 
 _LIFETIME = timedelta(days=30)
+# From Python 3.13 on, certificates are checked as strictly as RFC 5280 has them.
+_AUTHORITY_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class DemoAuthority:
@@ -24,6 +36,7 @@ class DemoAuthority:
         certificate = (
             self._builder(self._name, self._key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_AUTHORITY_USAGE, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
