@@ -141,7 +141,8 @@ async def test_an_encrypted_picture_arrives(homeserver: Homeserver, tmp_path: Pa
         event = await bob.wait_for_message(room_id, "p.png")
         assert await bob.download_attachment(event.content) == picture
         assert picture[:64] not in homeserver.media["m0"]
-        homeserver.media["m0"] = homeserver.media["m0"][:-1] + b"!"
+        stored = homeserver.media["m0"]
+        homeserver.media["m0"] = stored[:-1] + bytes([stored[-1] ^ 1])
         with pytest.raises(TamperedAttachment):
             await bob.download_attachment(event.content)
 
