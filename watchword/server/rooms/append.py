@@ -16,12 +16,12 @@ from watchword.protocol.ids import EventId, ServerName, UserId, domain_of
 from watchword.protocol.redaction import redact
 from watchword.protocol.relations import relation_of
 from watchword.server.changes import Change, EventAppended, StateChanged
-from watchword.server.rooms import member_tables, tables
+from watchword.server.rooms import member_tables, records, tables
 from watchword.server.rooms.history import difference
 from watchword.server.rooms.memberships import Memberships
+from watchword.server.rooms.records import MembershipRow, NewEvent
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import EventStore, StoredEvent, pdu_of
-from watchword.server.rooms.tables import MembershipRow, NewEvent
 from watchword.storage import Log, Position, Tx
 from watchword.storage.names import Names
 
@@ -72,7 +72,7 @@ class NewPdu:
     @property
     def is_shown(self) -> bool:
         """Whether it enters the timeline."""
-        return not self.flags & (tables.REJECTED | tables.SOFT_FAILED)
+        return not self.flags & (records.REJECTED | records.SOFT_FAILED)
 
 
 class Appender:
@@ -99,7 +99,7 @@ class Appender:
         position = await self._log.append(tx, self._change_of(event))
         fork = event.fork
         before = room.state if fork is None else fork.before
-        stored = await self._insert(tx, room, event, tables.ordering_of(position), before)
+        stored = await self._insert(tx, room, event, records.ordering_of(position), before)
         if fork is not None:
             overlay = difference(room.state, fork.before)
             if overlay:
@@ -116,7 +116,7 @@ class Appender:
             await tables.save_extremities(tx, room.room_nid, None if fork is None else room.extremities)
         room.last_position = position
         if event.missing:
-            await tables.insert_missing(tx, room.room_nid, event.missing, tables.ordering_of(position))
+            await tables.insert_missing(tx, room.room_nid, event.missing, records.ordering_of(position))
         await self._relate(tx, room, stored)
         await self._redact(tx, room, stored)
         self._events.remember(stored)
@@ -135,7 +135,7 @@ class Appender:
         for pdu, json, flags in listed:
             if pdu.event_id in nids:
                 continue
-            new = NewEvent(pdu.event_id, None, pdu.depth, flags | tables.OUTLIER, json)
+            new = NewEvent(pdu.event_id, None, pdu.depth, flags | records.OUTLIER, json)
             nid = nids[pdu.event_id] = await tables.insert_event(tx, room_nid, new)
             if pdu.state_key is not None:
                 await tables.insert_auth_edges(tx, nid, [nids[cited] for cited in pdu.auth_events if cited in nids])
@@ -290,7 +290,7 @@ class Appender:
                 await tables.insert_pending_redaction(tx, stored.pdu.redacts, stored.nid)
             else:
                 await self._prune(tx, room, target, stored)
-        if domain_of(stored.pdu.sender) == self._server_name and stored.ordering == tables.ordering_of(room.last_position):
+        if domain_of(stored.pdu.sender) == self._server_name and stored.ordering == records.ordering_of(room.last_position):
             return  # Our own event is new: nobody can have redacted it yet.
         for nid in await tables.take_pending_redactions(tx, stored.event_id):
             rows = await tables.events_by_nid(tx, (nid,))

@@ -18,7 +18,7 @@ from watchword.base.clock import Clock
 from watchword.base.errors import PeerError
 from watchword.protocol.events import Pdu, StateMap
 from watchword.protocol.ids import EventId, RoomId, ServerName, domain_of
-from watchword.server.rooms import graph_tables, tables
+from watchword.server.rooms import graph_tables, records, tables
 from watchword.server.rooms.append import OldPdu
 from watchword.server.rooms.fetching import Asking, Budget, CannotFetch, Fetching, leading_up_to
 from watchword.server.rooms.forks import UnresolvableState
@@ -122,7 +122,7 @@ class Backfiller:
         """Those that have no place yet."""
         async with self.intake.writer.database.read() as tx:
             known = await tables.known_events(tx, [event.pdu.event_id for event in batch])
-        return [event for event in batch if event.pdu.event_id not in known or known[event.pdu.event_id][1] & tables.OUTLIER]
+        return [event for event in batch if event.pdu.event_id not in known or known[event.pdu.event_id][1] & records.OUTLIER]
 
     async def _told(self, asking: Asking, batch: Sequence[Verified]) -> Mapping[EventId, StateMap]:
         """The state before the events of the batch that build on what is not here."""
@@ -134,7 +134,7 @@ class Backfiller:
                 continue
             async with self.intake.writer.database.read() as tx:
                 known = await tables.known_events(tx, outside)
-            if any(known.get(each, (0, tables.OUTLIER))[1] & tables.OUTLIER for each in outside):
+            if any(known.get(each, (0, records.OUTLIER))[1] & records.OUTLIER for each in outside):
                 told[event.pdu.event_id] = await self.fetching.state_before(asking, event.pdu)
         return told
 
@@ -164,8 +164,8 @@ class _Placing:
 
     async def place(self, batch: Sequence[Verified]) -> int:
         """Place the batch, oldest first, just before the gap's end; how many."""
-        base_position = tables.position_of(self._gap.before_ordering) - 1
-        floor = tables.ordering_of(base_position)
+        base_position = records.position_of(self._gap.before_ordering) - 1
+        floor = records.ordering_of(base_position)
         lowest = await graph_tables.lowest_ordering_between(self._tx, self._room.room_nid, floor, self._gap.before_ordering)
         top = self._gap.before_ordering if lowest is None else lowest
         if top - len(batch) <= floor:
@@ -192,9 +192,9 @@ class _Placing:
         old = OldPdu(pdu, event.json, flags, ordering, before, base, overlay)
         nid = await self._intake.writer.appender.append_old(self._tx, room, old)
         self._last = self._placed[pdu.event_id] = _Placed(nid, before)
-        self._after[pdu.event_id] = before if flags & tables.REJECTED else with_event(before, pdu)
+        self._after[pdu.event_id] = before if flags & records.REJECTED else with_event(before, pdu)
         known = await tables.known_events(self._tx, pdu.prev_events)
-        missing = [each for each in pdu.prev_events if known.get(each, (0, tables.OUTLIER))[1] & tables.OUTLIER]
+        missing = [each for each in pdu.prev_events if known.get(each, (0, records.OUTLIER))[1] & records.OUTLIER]
         if missing:
             noted = missing[: limits.missing_events_noted_max]
             await tables.insert_missing(self._tx, room.room_nid, noted, ordering)
@@ -206,7 +206,7 @@ class _Placing:
                 states.append(self._after[event_id])
                 continue
             event = await self._intake.writer.events.one(self._tx, event_id)
-            if event is not None and not event.flags & tables.OUTLIER:
+            if event is not None and not event.flags & records.OUTLIER:
                 states.append(await state_after(self._tx, self._room.room_nid, event))
         if not states and pdu.prev_events:
             return None
@@ -220,10 +220,10 @@ class _Placing:
             cited.update(await self._intake.writer.events.many(self._tx, (create_id,)))
         for event_id, event in cited.items():
             auth.pdus[event_id] = event.pdu
-            if event.flags & tables.REJECTED:
+            if event.flags & records.REJECTED:
                 auth.rejected.add(event_id)
         if auth.lacks(pdu) or auth.judge(pdu) is not None:
-            return tables.REJECTED | tables.UNAUTHORISED
+            return records.REJECTED | records.UNAUTHORISED
         if await self._intake.reason_against(self._tx, self._room, pdu, before) is not None:
-            return tables.REJECTED
+            return records.REJECTED
         return 0

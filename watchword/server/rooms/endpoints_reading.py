@@ -15,7 +15,7 @@ from watchword.edge.requester import Requester
 from watchword.protocol import event_types
 from watchword.protocol.events import StateKey
 from watchword.protocol.ids import EventId, parse_event_id
-from watchword.server.rooms import tables
+from watchword.server.rooms import records
 from watchword.server.rooms.doors import RoomDoors, reader_of, room_of
 from watchword.server.rooms.event_filters import EVERYTHING, RoomEventFilter, parse_filter
 from watchword.server.rooms.pages import PageRequest
@@ -97,7 +97,7 @@ async def members(request: Request, requester: Requester, doors: RoomDoors) -> R
     room, current = await doors.reader.readable_state(room_of(request), requester.user_id)
     at = request.query_one("at")
     if at is not None:
-        position = tables.position_of(parse_timeline_token(at))
+        position = records.position_of(parse_timeline_token(at))
         until = await doors.reader.readable_until(room, requester.user_id)
         current = await doors.reader.state_at(room, min(position, until or 0))
     included, excluded = request.query_one("membership"), request.query_one("not_membership")

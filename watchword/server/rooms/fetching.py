@@ -18,7 +18,7 @@ from watchword.base.errors import PeerError, RemoteProtocolError, WatchwordError
 from watchword.protocol import event_types
 from watchword.protocol.events import Pdu, StateKey, StateMap, event_id_of
 from watchword.protocol.ids import EventId, ServerName
-from watchword.server.rooms import tables
+from watchword.server.rooms import records, tables
 from watchword.server.rooms.append import Appender
 from watchword.server.rooms.incoming import IncomingChecks, RoomKind, Verified
 from watchword.server.rooms.own_auth import OwnAuth, causes_first, needed_for
@@ -144,13 +144,13 @@ class Fetching:
         async with self.database.read() as tx:
             for event_id, event in (await self.events.many(tx, needed)).items():
                 auth.pdus[event_id] = event.pdu
-                if event.flags & tables.REJECTED:
+                if event.flags & records.REJECTED:
                     auth.rejected.add(event_id)
         rows = []
         for pdu in ordered:
             if not auth.lacks(pdu):
                 rejected = auth.take(pdu) is not None
-                flags = tables.REJECTED | tables.UNAUTHORISED if rejected else 0
+                flags = records.REJECTED | records.UNAUTHORISED if rejected else 0
                 rows.append((pdu, given[pdu.event_id].json, flags))
         await self.store_outliers(room.room_nid, rows)
 
@@ -218,7 +218,7 @@ class Fetching:
             found = await self.events.many(tx, set(state_ids))
         for event_id, event in found.items():
             address = event.pdu.state_address
-            if address is None or event.pdu.room_id != asking.room.room_id or event.flags & tables.UNAUTHORISED:
+            if address is None or event.pdu.room_id != asking.room.room_id or event.flags & records.UNAUTHORISED:
                 continue
             if address in state:
                 raise CannotFetch("The state before the event names one address twice.")

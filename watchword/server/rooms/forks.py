@@ -18,7 +18,7 @@ from watchword.protocol.events import Pdu, StateKey, StateMap
 from watchword.protocol.ids import EventId
 from watchword.protocol.room_versions import StateResolution
 from watchword.protocol.state_resolution import conflicted, resolve_state
-from watchword.server.rooms import graph_tables, tables
+from watchword.server.rooms import graph_tables, records, tables
 from watchword.server.rooms.append import Fork
 from watchword.server.rooms.history import state_after, with_event
 from watchword.server.rooms.room import Room
@@ -60,7 +60,7 @@ class Forks:
         if event_id in room.extremities:
             return room.state if len(room.extremities) == 1 else room.forks[event_id]
         event = await self.events.one(tx, event_id)
-        if event is None or event.flags & tables.OUTLIER:
+        if event is None or event.flags & records.OUTLIER:
             return None
         return await state_after(tx, room.room_nid, event, room)
 
@@ -104,7 +104,7 @@ class Forks:
                 ended.add(event_id)
                 continue
             event = await self.events.one(tx, event_id)
-            if event is not None and event.flags & (tables.REJECTED | tables.SOFT_FAILED):
+            if event is not None and event.flags & (records.REJECTED | records.SOFT_FAILED):
                 waiting.extend(cited for cited in event.pdu.prev_events if cited not in seen)
                 seen.update(event.pdu.prev_events)
         return ended
@@ -196,7 +196,7 @@ class _Loading:
         rows = await tables.events_by_nid(self._tx, nids)
         for event in await self._events.decoded(self._tx, list(rows.values())):
             self.pdus[event.event_id] = event.pdu
-            if event.flags & tables.REJECTED:
+            if event.flags & records.REJECTED:
                 self.rejected.add(event.event_id)
 
     async def load_missing(self, event_ids: Collection[EventId]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from watchword.protocol.events import StateKey
 from watchword.protocol.ids import EventId
-from watchword.server.rooms.tables import FOREVER
+from watchword.server.rooms.records import FOREVER
 from watchword.storage import ReadTx, Tx
 
 _LEVELS_MAX = 10_000

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId
-from watchword.server.rooms import graph_tables, tables
+from watchword.server.rooms import graph_tables, records, tables
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import StoredEvent
 from watchword.storage import ReadTx
@@ -43,7 +43,7 @@ async def _on_line(tx: ReadTx, room_nid: int, position: int, room: Room | None) 
 async def state_after(tx: ReadTx, room_nid: int, event: StoredEvent, room: Room | None = None) -> Mapping[StateKey, EventId]:
     """The state after an event, as `state_before`: a rejected event changes nothing."""
     state = await state_before(tx, room_nid, event, room)
-    return state if event.flags & tables.REJECTED else with_event(state, event.pdu)
+    return state if event.flags & records.REJECTED else with_event(state, event.pdu)
 
 
 def with_event(state: Mapping[StateKey, EventId], pdu: Pdu) -> Mapping[StateKey, EventId]:

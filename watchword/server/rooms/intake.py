@@ -19,7 +19,7 @@ from watchword.protocol.auth_rules import check
 from watchword.protocol.auth_state import CREATE_KEY, AuthState
 from watchword.protocol.events import Pdu, StateKey, StateMap
 from watchword.protocol.ids import EventId, RoomId
-from watchword.server.rooms import graph_tables, tables
+from watchword.server.rooms import graph_tables, records, tables
 from watchword.server.rooms.append import Fork, NewPdu
 from watchword.server.rooms.forks import Forks, UnresolvableState, unmoved
 from watchword.server.rooms.incoming import Verified
@@ -32,7 +32,7 @@ from watchword.storage import ReadTx, Tx
 logger = logging.getLogger(__name__)
 
 NOT_HERE = "This server is not in the room."
-_UNKNOWN = (0, tables.OUTLIER)
+_UNKNOWN = (0, records.OUTLIER)
 
 
 async def _nothing() -> None:
@@ -103,17 +103,17 @@ class Intake:
     async def _take(self, tx: Tx, room: Room, event: Verified, terms: Terms) -> Taken:
         pdu = event.pdu
         known = (await tables.known_events(tx, (pdu.event_id,))).get(pdu.event_id)
-        if known is not None and not known[1] & tables.OUTLIER:
+        if known is not None and not known[1] & records.OUTLIER:
             return _taken_before(known[1])
         if pdu.type == event_types.CREATE:
             return Taken("A room is created once.")
-        if known is not None and not known[1] & tables.REJECTED and await self._is_past(tx, room, pdu.event_id, known[0]):
+        if known is not None and not known[1] & records.REJECTED and await self._is_past(tx, room, pdu.event_id, known[0]):
             return Taken()
         cited = await self.writer.events.many(tx, needed_for(pdu, room.version))
         lacking = [event_id for event_id in needed_for(pdu, room.version) if event_id not in cited]
         if lacking:
             earlier = await tables.known_events(tx, pdu.prev_events)
-            missing_prev = [each for each in pdu.prev_events if earlier.get(each, _UNKNOWN)[1] & tables.OUTLIER]
+            missing_prev = [each for each in pdu.prev_events if earlier.get(each, _UNKNOWN)[1] & records.OUTLIER]
             return Taken(missing_auth=lacking, missing_prev=missing_prev)
         before: StateMap = room.state
         missing: Collection[EventId] = ()
@@ -134,7 +134,7 @@ class Intake:
         await self.writer.appender.append(tx, room, new)
         if fork is not None:
             await tables.delete_missing(tx, room.room_nid, (pdu.event_id,))
-        return Taken(reason, is_soft_failed=bool(flags & tables.SOFT_FAILED), before=copy)
+        return Taken(reason, is_soft_failed=bool(flags & records.SOFT_FAILED), before=copy)
 
     async def without_past(self, room_id: RoomId, events: Sequence[Verified]) -> Sequence[Verified]:
         """Without those on which the past of the room builds; events: oldest first.
@@ -150,7 +150,7 @@ class Intake:
             for event in reversed(events):
                 event_id = event.pdu.event_id
                 nid, flags = known.get(event_id, (0, 0))
-                if event_id in past or (flags & tables.OUTLIER and await self._is_past(tx, room, event_id, nid)):
+                if event_id in past or (flags & records.OUTLIER and await self._is_past(tx, room, event_id, nid)):
                     past.update(event.pdu.prev_events)
         return [event for event in events if event.pdu.event_id not in past]
 
@@ -171,7 +171,7 @@ class Intake:
         cited = await self.writer.events.many(tx, pdu.prev_events)
         if any(event.pdu.room_id != room.room_id for event in cited.values()):
             return Taken("The event comes after one of another room.")
-        missing = [each for each in pdu.prev_events if each not in cited or cited[each].flags & tables.OUTLIER]
+        missing = [each for each in pdu.prev_events if each not in cited or cited[each].flags & records.OUTLIER]
         if missing and terms.told is None:
             is_late = bool(await graph_tables.are_missing(tx, room.room_nid, (pdu.event_id,)))
             return Taken(missing_prev=missing, is_late=is_late)
@@ -190,10 +190,10 @@ class Intake:
         if before is not room.state or not _is_authorised_by(room, pdu, cited):
             reason = _judged_by_own(room, pdu, cited)
             if reason is not None:
-                return tables.REJECTED | tables.UNAUTHORISED, reason, unmoved(room, before)
+                return records.REJECTED | records.UNAUTHORISED, reason, unmoved(room, before)
         reason = await self.reason_against(tx, room, pdu, before)
         if reason is not None:
-            return tables.REJECTED, reason, unmoved(room, before)
+            return records.REJECTED, reason, unmoved(room, before)
         if room.extremities.keys() == set(pdu.prev_events):
             return 0, None, None
         if before is not room.state:
@@ -201,11 +201,11 @@ class Intake:
             now = await self.forks.resolve(tx, room, [room.state, before]) if has_gap else room.state
             reason = await self.reason_against(tx, room, pdu, now)
             if reason is not None:
-                return tables.SOFT_FAILED, reason, unmoved(room, before)
+                return records.SOFT_FAILED, reason, unmoved(room, before)
         is_cited = bool(await graph_tables.are_missing(tx, room.room_nid, (pdu.event_id,)))
         fork = await self.forks.fork(tx, room, pdu, before, is_cited=is_cited)
         if fork is None:
-            return tables.SOFT_FAILED, "The room has too many open ends.", unmoved(room, before)
+            return records.SOFT_FAILED, "The room has too many open ends.", unmoved(room, before)
         return 0, None, fork
 
     async def reason_against(self, tx: Tx, room: Room, pdu: Pdu, state: StateMap) -> str | None:
@@ -221,9 +221,9 @@ class Intake:
 
 
 def _taken_before(flags: int) -> Taken:
-    if flags & tables.SOFT_FAILED:
+    if flags & records.SOFT_FAILED:
         return Taken("The event is not allowed in the room as it is now.", is_soft_failed=True)
-    return Taken("The event was rejected." if flags & tables.REJECTED else None)
+    return Taken("The event was rejected." if flags & records.REJECTED else None)
 
 
 def _is_authorised_by(room: Room, pdu: Pdu, cited: Mapping[EventId, StoredEvent]) -> bool:
@@ -232,13 +232,13 @@ def _is_authorised_by(room: Room, pdu: Pdu, cited: Mapping[EventId, StoredEvent]
     expected = [room.state[key] for key in keys if key in room.state]
     if len(expected) != len(pdu.auth_events) or set(expected) != set(pdu.auth_events):
         return False
-    return not any(event.flags & tables.REJECTED for event in cited.values())
+    return not any(event.flags & records.REJECTED for event in cited.values())
 
 
 def _judged_by_own(room: Room, pdu: Pdu, cited: Mapping[EventId, StoredEvent]) -> str | None:
     auth = OwnAuth(room.version)
     for event_id, event in cited.items():
         auth.pdus[event_id] = event.pdu
-        if event.flags & tables.REJECTED:
+        if event.flags & records.REJECTED:
             auth.rejected.add(event_id)
     return auth.judge(pdu)

@@ -25,7 +25,7 @@ from watchword.protocol.events import Pdu, StateKey, StateMap, parse_pdu
 from watchword.protocol.ids import EventId, ServerName, UserId, domain_of
 from watchword.protocol.room_versions import ROOM_VERSIONS, RoomVersion
 from watchword.server.changes import OutOfBandMembership
-from watchword.server.rooms import member_tables, tables
+from watchword.server.rooms import member_tables, records, tables
 from watchword.server.rooms.append import Fork, NewPdu
 from watchword.server.rooms.commands import ChangeMembership
 from watchword.server.rooms.fetching import Fetching
@@ -36,8 +36,8 @@ from watchword.server.rooms.out_of_band import OutOfBand
 from watchword.server.rooms.own_auth import OwnAuth, causes_first, create_id_of, needed_for
 from watchword.server.rooms.ports import RemoteServers, SendJoinAnswer, Template
 from watchword.server.rooms.receiver import Receiver
+from watchword.server.rooms.records import MembershipRow
 from watchword.server.rooms.room import Room
-from watchword.server.rooms.tables import MembershipRow
 from watchword.server.rooms.templates import draft_at, read_template, with_signatures_of
 from watchword.server.rooms.writer import RoomWriter
 from watchword.storage import Tx
@@ -61,7 +61,7 @@ def prove(join: Pdu, state: Mapping[EventId, Verified], chain: Mapping[EventId, 
     rows: list[tuple[Pdu, bytes, int]] = []
     for pdu in causes_first((event.pdu for event in given.values()), lambda pdu: needed_for(pdu, version)):
         if not auth.lacks(pdu):
-            flags = 0 if auth.take(pdu) is None else tables.REJECTED | tables.UNAUTHORISED
+            flags = 0 if auth.take(pdu) is None else records.REJECTED | records.UNAUTHORISED
             rows.append((pdu, given[pdu.event_id].json, flags))
     found: dict[StateKey, EventId] = {}
     for event_id in state:
@@ -188,7 +188,7 @@ class Joining:
             assert room is not None, room_id
             async with self.writer.appending(room) as (tx, durable):
                 cited = await tables.known_events(tx, join.pdu.prev_events)
-                missing = [each for each in join.pdu.prev_events if cited.get(each, (0, tables.OUTLIER))[1] & tables.OUTLIER]
+                missing = [each for each in join.pdu.prev_events if cited.get(each, (0, records.OUTLIER))[1] & records.OUTLIER]
                 # Resolution looks events up: the join may be in conflict.
                 await self.writer.appender.append_outliers(tx, room.room_nid, [(join.pdu, join.json, 0)])
                 now, fork = await self._beside(tx, room, join.pdu, proven.state, unheard)

@@ -6,7 +6,7 @@ import cachebox
 
 from watchword.protocol.ids import RoomId, UserId
 from watchword.server.rooms import member_tables
-from watchword.server.rooms.tables import MembershipRow
+from watchword.server.rooms.records import MembershipRow
 from watchword.storage import Database
 from watchword.storage.names import Names
 

@@ -17,8 +17,8 @@ from watchword.protocol.room_versions import RoomVersion
 from watchword.server.changes import Change, OutOfBandMembership
 from watchword.server.rooms import graph_tables, member_tables, tables
 from watchword.server.rooms.memberships import Memberships
+from watchword.server.rooms.records import MembershipRow
 from watchword.server.rooms.room import Room
-from watchword.server.rooms.tables import MembershipRow
 from watchword.server.rooms.writer import RoomWriter
 from watchword.storage import Log
 

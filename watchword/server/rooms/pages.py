@@ -13,7 +13,7 @@ from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.protocol import event_types
 from watchword.protocol.ids import EventId, RoomId
-from watchword.server.rooms import tables
+from watchword.server.rooms import records, tables
 from watchword.server.rooms.event_filters import RoomEventFilter
 from watchword.server.rooms.reader import Page, RoomReader
 from watchword.server.rooms.room import Room
@@ -56,9 +56,9 @@ class Pages:
     async def messages(self, wanted: PageRequest) -> bytes:
         """The body of /messages. Raises Forbidden."""
         room = await self.reader.readable_room(wanted.room_id, wanted.reader.user_id)
-        start = (tables.FOREVER if wanted.backwards else 0) if wanted.start is None else wanted.start
-        if wanted.backwards and start == tables.FOREVER:
-            start = tables.ordering_of(room.last_position)
+        start = (records.FOREVER if wanted.backwards else 0) if wanted.start is None else wanted.start
+        if wanted.backwards and start == records.FOREVER:
+            start = records.ordering_of(room.last_position)
         page = await self._page(room, wanted, start)
         fetched = False
         if wanted.backwards and wanted.stop is None:
@@ -89,7 +89,7 @@ class Pages:
             if wanted.backwards:
                 span = (0 if wanted.stop is None else wanted.stop, start)
             else:
-                span = (start, tables.FOREVER if wanted.stop is None else wanted.stop)
+                span = (start, records.FOREVER if wanted.stop is None else wanted.stop)
             return await self.reader.timeline(view, tx, span, wanted.limit, backwards=wanted.backwards)
 
     async def _has_gap(self, room: Room, start: int, end: int | None) -> bool:
@@ -115,7 +115,9 @@ class Pages:
         half = wanted.limit // 2
         async with self.database.read() as tx:
             before = await self.reader.timeline(view, tx, (0, event.ordering - 1), half, backwards=True)
-            after = await self.reader.timeline(view, tx, (event.ordering, tables.FOREVER), wanted.limit - half, backwards=False)
+            after = await self.reader.timeline(
+                view, tx, (event.ordering, records.FOREVER), wanted.limit - half, backwards=False
+            )
         events_before = [found for found in before.events if wanted.event_filter.allows(found.pdu)]
         events_after = [found for found in after.events if wanted.event_filter.allows(found.pdu)]
         last = after.events[-1] if after.events else event

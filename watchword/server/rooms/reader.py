@@ -15,12 +15,12 @@ from watchword.base.errors import Forbidden, NotFound, StorageError
 from watchword.protocol import event_types
 from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, UserId, domain_of
-from watchword.server.rooms import history, member_tables, tables
+from watchword.server.rooms import history, member_tables, records, tables
 from watchword.server.rooms.memberships import Memberships
+from watchword.server.rooms.records import MembershipRow
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.room import Room, ServersThen
 from watchword.server.rooms.stored import EventStore, StoredEvent
-from watchword.server.rooms.tables import MembershipRow
 from watchword.server.rooms.view import Reader, RoomView, Sights
 from watchword.storage import Database, Position, ReadTx
 
@@ -252,7 +252,7 @@ class RoomReader:
         None if he was never in it. A ban or a rejected invite after the stay does not show what happened in between.
         """
         if room.members.membership.get(user_id) == "join" or (room.is_alive and room.history_visibility == "world_readable"):
-            return tables.FOREVER
+            return records.FOREVER
         async with self.database.read() as tx:
             stay = await self.sights.last_stay(tx, room, user_id)
         return None if stay is None else stay[1]

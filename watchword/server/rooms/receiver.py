@@ -17,7 +17,7 @@ from watchword.base.clock import Clock
 from watchword.base.errors import ProtocolError, StorageError
 from watchword.protocol.events import Pdu
 from watchword.protocol.ids import RoomId, ServerName
-from watchword.server.rooms import tables
+from watchword.server.rooms import records, tables
 from watchword.server.rooms.fetching import Asking, Budget, CannotFetch, Fetching
 from watchword.server.rooms.incoming import IncomingChecks, RoomKind, Verified, read_event
 from watchword.server.rooms.intake import AS_USUAL, NOT_HERE, Intake, Taken, Terms
@@ -100,11 +100,11 @@ class Receiver:
             known = await tables.known_events(tx, [pdu.event_id for pdu in pdus])
         new = []
         for pdu in pdus:
-            flags = known[pdu.event_id][1] if pdu.event_id in known else tables.OUTLIER
-            if flags & tables.OUTLIER:
+            flags = known[pdu.event_id][1] if pdu.event_id in known else records.OUTLIER
+            if flags & records.OUTLIER:
                 new.append(pdu)
             else:
-                results[pdu.event_id] = "The event was rejected." if flags & tables.REJECTED else None
+                results[pdu.event_id] = "The event was rejected." if flags & records.REJECTED else None
         return new
 
     async def _verified(self, pdus: Sequence[Pdu], room: Room, results: Results) -> list[Verified]:

@@ -15,7 +15,7 @@ from watchword.protocol.events import StateKey
 from watchword.protocol.ids import RoomId, ServerName
 from watchword.protocol.room_versions import ROOM_VERSIONS
 from watchword.server.changes import Change
-from watchword.server.rooms import member_tables, tables
+from watchword.server.rooms import member_tables, records, tables
 from watchword.server.rooms.history import state_after
 from watchword.server.rooms.room import KEY_TYPES, Members, Room
 from watchword.server.rooms.stored import EventStore
@@ -123,22 +123,22 @@ class RoomRegistry:
             if len(self._rooms) <= self._rooms_max:
                 return
 
-    async def _load(self, tx: ReadTx, row: tables.RoomRow) -> Room:
+    async def _load(self, tx: ReadTx, row: records.RoomRow) -> Room:
         room = Room(row.room_id, row.room_nid, ROOM_VERSIONS[row.version], Members(self._server_name))
         room.is_public = row.is_public
         room.follows_newest = row.extremities is None
         if row.extremities is None:
-            newest = await tables.timeline_backward(tx, row.room_nid, 0, tables.FOREVER, 1)
+            newest = await tables.timeline_backward(tx, row.room_nid, 0, records.FOREVER, 1)
             room.extremities = {event.event_id: event.depth for event in newest}
         else:
             room.extremities = dict(row.extremities)
-        room.state = await tables.state_at(tx, row.room_nid, tables.FOREVER - 1)
+        room.state = await tables.state_at(tx, row.room_nid, records.FOREVER - 1)
         for user_id, membership in await member_tables.members(tx, row.room_nid):
             room.members.set(user_id, membership)
         room.last_state_position = await tables.last_state_position(tx, row.room_nid)
         room.last_position = await tables.last_position(tx, row.room_nid)
         room.receipts_position = await member_tables.last_receipt_position(tx, row.room_nid)
-        room.recent_floor = tables.ordering_of(room.last_position)
+        room.recent_floor = records.ordering_of(room.last_position)
         await self._fill(tx, room, [(kind, "") for kind in KEY_TYPES])
         if len(room.extremities) > 1:
             for event_id in room.extremities:

@@ -15,7 +15,7 @@ from watchword.protocol.ids import EventId, RoomId, ServerName, UserId, domain_o
 from watchword.protocol.power_levels import PowerLevels, creators_of
 from watchword.protocol.room_versions import RoomVersion
 from watchword.server.rooms.stored import StoredEvent
-from watchword.server.rooms.visibility import History
+from watchword.server.rooms.visibility import History, visibility_of
 
 _RECENT_MAX = 64
 
@@ -204,9 +204,3 @@ class Room:
             self.pdus[pdu.event_id] = pdu
             self._auth_state = None
             self.visibility = None
-
-
-def visibility_of(content: Mapping[str, object]) -> str:
-    """The history visibility that a content means. Spec: client-server-api#room-history-visibility"""
-    value = content.get("history_visibility")
-    return value if value in ("invited", "joined", "shared", "world_readable") else "shared"

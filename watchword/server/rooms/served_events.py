@@ -14,15 +14,15 @@ from watchword.base.errors import Forbidden, NotFound
 from watchword.protocol import canonical_json, event_types
 from watchword.protocol.ids import EventId, RoomId, ServerName
 from watchword.protocol.redaction import redact
-from watchword.server.rooms import graph_tables, history, tables
+from watchword.server.rooms import graph_tables, history, records, tables
 from watchword.server.rooms.join_answers import JoinAnswers
 from watchword.server.rooms.ports import WalkBack
 from watchword.server.rooms.registry import RoomRegistry
-from watchword.server.rooms.room import Room, visibility_of
+from watchword.server.rooms.room import Room
 from watchword.server.rooms.server_sight import ServerSight, member_keys_of, merged
 from watchword.server.rooms.servers_acl import RoomAcls
 from watchword.server.rooms.stored import EventStore, StoredEvent
-from watchword.server.rooms.visibility import History, Interval
+from watchword.server.rooms.visibility import History, Interval, visibility_of
 from watchword.storage import Database, ReadTx
 from watchword.storage.names import Names
 
@@ -63,7 +63,7 @@ class ServedEvents:
             if len(events) < len(set(event_ids)):
                 return False
             for event in events:
-                if event.pdu.room_id != room.room_id or event.flags & tables.OUTLIER:
+                if event.pdu.room_id != room.room_id or event.flags & records.OUTLIER:
                     return False
                 state = await history.state_before(tx, room.room_nid, event)
                 members = await self.events.many(tx, [state[key] for key in member_keys_of(state, origin)])
@@ -104,7 +104,7 @@ class ServedEvents:
         self, tx: ReadTx, room: Room, event_ids: Sequence[EventId], queue: list[tuple[int, EventId, StoredEvent]]
     ) -> None:
         for event in (await self.events.many(tx, event_ids)).values():
-            hidden = event.flags & (tables.OUTLIER | tables.REJECTED)
+            hidden = event.flags & (records.OUTLIER | records.REJECTED)
             if event.pdu.room_id == room.room_id and not hidden:
                 heappush(queue, (-event.pdu.depth, event.event_id, event))
 
@@ -117,13 +117,13 @@ class ServedEvents:
             level: Sequence[EventId] = wanted.latest[: limits.missing_events_page_max]
             while level and len(found) < wanted.limit:
                 events = (await self.events.many(tx, level)).values()
-                inside = [event for event in events if event.pdu.room_id == room_id and not event.flags & tables.OUTLIER]
+                inside = [event for event in events if event.pdu.room_id == room_id and not event.flags & records.OUTLIER]
                 found.extend(
                     event
                     for event in inside
                     if event.event_id not in wanted.latest
                     and event.pdu.depth >= wanted.min_depth
-                    and not event.flags & tables.REJECTED
+                    and not event.flags & records.REJECTED
                 )
                 level = [
                     each for each in dict.fromkeys(p for event in inside for p in event.pdu.prev_events) if each not in seen
@@ -171,7 +171,7 @@ class ServedEvents:
 
     async def _state_ids(self, tx: ReadTx, room: Room, event_id: EventId) -> Collection[EventId]:
         event = await self._event(tx, room, event_id)
-        if event.flags & tables.OUTLIER:
+        if event.flags & records.OUTLIER:
             raise NotFound("The state before this event is not known here.")
         return (await history.state_before(tx, room.room_nid, event)).values()
 

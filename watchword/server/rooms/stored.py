@@ -13,7 +13,7 @@ from watchword.protocol.events import Pdu
 from watchword.protocol.ids import EventId, RoomId, UserId, room_id_of_create
 from watchword.protocol.room_versions import ROOM_VERSIONS, RoomVersion
 from watchword.server.rooms import records, tables
-from watchword.server.rooms.tables import EventRow
+from watchword.server.rooms.records import EventRow
 from watchword.storage import ReadTx
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -49,7 +49,7 @@ class StoredEvent:
     @property
     def is_shown(self) -> bool:
         """Whether clients may ever see it."""
-        return self.ordering is not None and not self.flags & (tables.REJECTED | tables.SOFT_FAILED)
+        return self.ordering is not None and not self.flags & (records.REJECTED | records.SOFT_FAILED)
 
     @property
     def is_history(self) -> bool:
@@ -60,7 +60,7 @@ class StoredEvent:
     def position(self) -> int:
         """The log position that its place in the timeline belongs to."""
         assert self.ordering is not None, self.event_id
-        return tables.position_of(self.ordering)
+        return records.position_of(self.ordering)
 
     def base(self) -> bytes:
         """The client form without room_id, `unsigned` and the closing brace; encoded once."""

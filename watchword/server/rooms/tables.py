@@ -9,16 +9,9 @@ from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.server.rooms.commands import Transaction
 from watchword.server.rooms.records import (
     FOREVER,
-    ORDERING_SHIFT,
-    OUTLIER,
-    REJECTED,
-    SOFT_FAILED,
-    UNAUTHORISED,
     EventRow,
-    MembershipRow,
     NewEvent,
     RoomRow,
-    ordering_of,
     position_of,
 )
 from watchword.storage import ReadTx, Tx, Value
@@ -435,19 +428,3 @@ async def forget_transactions(tx: Tx, before_ts: int, limit: int) -> int:
         before_ts,
         limit,
     )
-
-
-__all__ = [
-    "FOREVER",
-    "ORDERING_SHIFT",
-    "OUTLIER",
-    "REJECTED",
-    "SOFT_FAILED",
-    "UNAUTHORISED",
-    "EventRow",
-    "MembershipRow",
-    "NewEvent",
-    "RoomRow",
-    "ordering_of",
-    "position_of",
-]

@@ -1,7 +1,7 @@
 """Pagination tokens: `s` and a log position, as /sync gives them, or `t` and a place in a room's timeline."""
 
 from watchword.base.errors import BadRequest
-from watchword.server.rooms import tables
+from watchword.server.rooms import records
 from watchword.storage import Position
 
 _DIGITS_MAX = 19
@@ -28,5 +28,5 @@ def parse_timeline_token(text: str) -> int:
     """The ordering that a token stands after; sync tokens are understood too. Raises BadRequest M_INVALID_PARAM."""
     digits = text[1:]
     if text.startswith("t") and digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX:
-        return min(int(digits), tables.FOREVER)
-    return min(tables.ordering_of(parse_sync_token(text)), tables.FOREVER)
+        return min(int(digits), records.FOREVER)
+    return min(records.ordering_of(parse_sync_token(text)), records.FOREVER)

@@ -11,10 +11,10 @@ from itertools import pairwise
 from watchword.protocol import client_events, event_types
 from watchword.protocol.ids import EventId, UserId
 from watchword.server.rooms import graph_tables, tables
-from watchword.server.rooms.room import Room, visibility_of
+from watchword.server.rooms.room import Room
 from watchword.server.rooms.sent import SentTransactions
 from watchword.server.rooms.stored import EventStore, StoredEvent
-from watchword.server.rooms.visibility import History, Interval, Overlay, Sight
+from watchword.server.rooms.visibility import History, Interval, Overlay, Sight, visibility_of
 from watchword.storage import ReadTx
 from watchword.storage.names import Names
 

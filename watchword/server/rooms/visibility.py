@@ -73,7 +73,7 @@ class Sight:
         if before or pdu.state_key is None:
             return before
         if pdu.type == event_types.HISTORY_VISIBILITY and pdu.state_key == "":
-            return self._judge(position, _visibility_in(pdu.content), self._membership(position - 1, overlay))
+            return self._judge(position, visibility_of(pdu.content), self._membership(position - 1, overlay))
         if pdu.type == event_types.MEMBER and pdu.state_key == self.user_id:
             return self._judge(
                 position, self._visibility(position - 1, overlay), _text(pdu.content.get("membership")), own=True
@@ -120,6 +120,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _visibility_in(content: Mapping[str, object]) -> str:
+def visibility_of(content: Mapping[str, object]) -> str:
+    """The history visibility that a content means. Spec: client-server-api#room-history-visibility"""
     value = content.get("history_visibility")
     return value if value in ("invited", "joined", "shared", "world_readable") else "shared"

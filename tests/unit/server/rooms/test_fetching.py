@@ -8,7 +8,7 @@ from watchword.base import limits
 from watchword.base.clock import ManualClock
 from watchword.protocol.ids import EventId
 from watchword.protocol.signatures import SigningKey
-from watchword.server.rooms import tables
+from watchword.server.rooms import records
 from watchword.server.rooms.fetching import Asking, Budget, CannotFetch, Fetching
 from watchword.server.rooms.incoming import RoomKind, read_event
 
@@ -44,7 +44,7 @@ async def test_auth_events_are_fetched_judged_and_kept_as_outliers(network: Netw
     await fetching_of(b).auth_events(Asking(a.name, room, Budget(b.clock)), [stored.pdu])
     member = await b.stored((await a.state(room_id))[("m.room.member", a.user("anna"))])
     assert member is not None
-    assert member.flags == tables.OUTLIER
+    assert member.flags == records.OUTLIER
     asked = len(network.asked)
     await fetching_of(b).auth_events(Asking(a.name, room, Budget(b.clock)), [stored.pdu])
     assert len(network.asked) == asked

@@ -10,7 +10,7 @@ from tests.unit.server.rooms.stacks import Network, Stack
 from tests.unit.server.rooms.world import ALICE, BOB, World
 from watchword.protocol.events import StateKey
 from watchword.protocol.ids import EventId, RoomId
-from watchword.server.rooms import tables
+from watchword.server.rooms import records
 from watchword.server.rooms.history import apply_overlay, difference, state_after, state_before
 from watchword.server.rooms.stored import StoredEvent
 
@@ -156,7 +156,7 @@ async def test_a_rejected_event_changes_nothing(network: Network, a: Stack, b: S
     raw = await b.crafted(room_id, b.user("bob"), {"topic": "mine"}, kind="m.room.topic", state_key="")
     (event_id,) = await a.receive(b, [raw])
     event = await stored(a, EventId(event_id))
-    assert event.flags & tables.REJECTED
+    assert event.flags & records.REJECTED
     assert await after(a, room_id, event.event_id) == await before(a, room_id, event.event_id) == await a.state(room_id)
 
 

@@ -1,7 +1,7 @@
 from tests.unit.server.rooms.stacks import Network, Stack
 from tests.unit.server.rooms.test_receiver import shared_room
 from watchword.protocol.ids import EventId, RoomId
-from watchword.server.rooms import tables
+from watchword.server.rooms import records, tables
 from watchword.server.rooms.incoming import RoomKind, Verified, encoded, read_event
 from watchword.server.rooms.intake import NOT_HERE, Intake, Terms
 
@@ -39,7 +39,7 @@ async def test_an_event_with_a_told_state_leaves_a_gap(network: Network, a: Stac
     room = await a.room(room_id)
     assert event.pdu.event_id in room.extremities
     async with a.database.read() as tx:
-        missing = await tables.missing_before(tx, room.room_nid, tables.FOREVER, 10)
+        missing = await tables.missing_before(tx, room.room_nid, records.FOREVER, 10)
     assert [event_id for event_id, _ in missing] == ["$earlier"]
 
 
@@ -61,8 +61,8 @@ async def test_an_event_rejected_by_the_state_before_it_may_be_named_again(netwo
     await taken.durable()
     stored = await a.stored(event.pdu.event_id)
     assert stored is not None
-    assert stored.flags & tables.REJECTED
-    assert not stored.flags & tables.UNAUTHORISED
+    assert stored.flags & records.REJECTED
+    assert not stored.flags & records.UNAUTHORISED
     again = await intake_of(a).take(room_id, event)
     assert again.reason == "The event was rejected."
 

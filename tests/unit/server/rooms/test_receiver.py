@@ -5,7 +5,7 @@ from watchword.base.errors import PeerError
 from watchword.protocol.events import event_id_of
 from watchword.protocol.ids import EventId, RoomId
 from watchword.protocol.signatures import SigningKey
-from watchword.server.rooms import tables
+from watchword.server.rooms import records
 
 
 async def shared_room(network: Network, a: Stack, *others: Stack, version: str = "12") -> RoomId:
@@ -101,7 +101,7 @@ async def test_a_message_that_races_a_ban_is_soft_failed_where_the_ban_came_firs
     assert await a.bodies(room_id, "alice") == await c.bodies(room_id, "carol") == []
     kept = await a.stored(late)
     assert kept is not None
-    assert kept.flags & tables.SOFT_FAILED
+    assert kept.flags & records.SOFT_FAILED
     assert late not in (await a.room(room_id)).extremities
     assert await a.membership(room_id, b.user("bob")) == "ban"
     await a.say(room_id, "goes on")
@@ -218,7 +218,7 @@ async def test_an_event_that_its_auth_events_do_not_allow_is_rejected(network: N
     assert "power level" in str(results[event_id])
     stored = await a.stored(EventId(event_id))
     assert stored is not None
-    assert stored.flags & tables.REJECTED
+    assert stored.flags & records.REJECTED
     assert event_id not in (await a.room(room_id)).extremities
     # What builds on it may stand.
     after = await b.crafted(room_id, b.user("bob"), {"body": "fine"}, prev_events=[EventId(event_id)])

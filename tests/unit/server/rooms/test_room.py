@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from watchword.protocol.events import Pdu
 from watchword.protocol.ids import EventId, RoomId, ServerName, UserId, domain_of
 from watchword.protocol.room_versions import V10, V12
-from watchword.server.rooms.room import Members, Room, visibility_of
+from watchword.server.rooms.room import Members, Room
 from watchword.server.rooms.stored import StoredEvent
-from watchword.server.rooms.visibility import History
+from watchword.server.rooms.visibility import History, visibility_of
 
 HERE, THERE = ServerName("here.example"), ServerName("there.example")
 ALICE, BOB = UserId("@alice:here.example"), UserId("@bob:here.example")

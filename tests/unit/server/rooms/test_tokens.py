@@ -3,7 +3,7 @@
 import pytest
 
 from watchword.base.errors import BadRequest
-from watchword.server.rooms import tables
+from watchword.server.rooms import records
 from watchword.server.rooms.tokens import parse_sync_token, parse_timeline_token, sync_token, timeline_token
 from watchword.storage import Position
 
@@ -28,7 +28,7 @@ GARBAGE = (
 )
 
 
-@pytest.mark.parametrize("ordering", [0, 1, 7 << 24, tables.FOREVER])
+@pytest.mark.parametrize("ordering", [0, 1, 7 << 24, records.FOREVER])
 def test_a_timeline_token_is_read_back(ordering: int) -> None:
     assert parse_timeline_token(timeline_token(ordering)) == ordering
 
@@ -39,7 +39,7 @@ def test_a_sync_token_is_read_back(position: int) -> None:
 
 
 def test_a_sync_token_stands_just_after_the_event_at_its_position() -> None:
-    assert parse_timeline_token("s7") == tables.ordering_of(7)
+    assert parse_timeline_token("s7") == records.ordering_of(7)
 
 
 def test_a_timeline_token_is_no_sync_token() -> None:
@@ -63,4 +63,4 @@ def test_garbage_is_no_sync_token(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["t9999999999999999999", "s999999999999999999"])
 def test_a_token_from_beyond_the_end_of_time_stands_at_the_end_of_time(text: str) -> None:
-    assert parse_timeline_token(text) == tables.FOREVER
+    assert parse_timeline_token(text) == records.FOREVER

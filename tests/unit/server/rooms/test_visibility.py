@@ -11,7 +11,7 @@ import pytest
 
 from watchword.protocol.events import Pdu
 from watchword.protocol.ids import EventId, RoomId, UserId
-from watchword.server.rooms.tables import FOREVER
+from watchword.server.rooms.records import FOREVER
 from watchword.server.rooms.visibility import History, Interval, Overlay, Sight
 
 BOB, EVE = UserId("@bob:here.example"), UserId("@eve:here.example")
