@@ -5,6 +5,7 @@ Every other error is for the log: a client never sees its text.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 
 class WatchwordError(Exception):
@@ -39,6 +40,19 @@ class Refusal(WatchwordError):
     def body(self) -> dict[str, object]:
         """The standard error body."""
         return {"errcode": self.errcode, "error": self.text, **self.extra}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A pure decision's "no"; the shell raises it as a Refusal."""
+
+    errcode: str
+    text: str
+    status: int = 400
+
+    def refusal(self) -> Refusal:
+        """As the door shows it."""
+        return Refusal(self.errcode, self.text, status=self.status)
 
 
 class BadRequest(Refusal):

@@ -4,21 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from watchword.base.errors import Refusal
 from watchword.protocol.ids import DeviceId, ServerName, UserId
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A decision's "no"; the shell raises it."""
-
-    errcode: str
-    text: str
-    status: int = 400
-
-    def refusal(self) -> Refusal:
-        """As the door shows it."""
-        return Refusal(self.errcode, self.text, status=self.status)
 
 
 class PublishedKey(NamedTuple):

@@ -6,14 +6,14 @@ from typing import Any
 
 import orjson
 
-from watchword.base.errors import BadRequest
+from watchword.base.errors import BadRequest, Refused
 from watchword.edge.request import Request
 from watchword.edge.requester import Kind, Requester
 from watchword.protocol import canonical_json
 from watchword.protocol.ids import DeviceId, UserId
 from watchword.server.changes import Change, CrossSigningChanged, DeviceListChanged
 from watchword.server.e2ee import decide, tables
-from watchword.server.e2ee.commands import KeysAnswer, Refused, Signature
+from watchword.server.e2ee.commands import KeysAnswer, Signature
 from watchword.server.e2ee.keys import Keys
 from watchword.server.e2ee.ports import Devices, InteractiveAuth
 from watchword.storage.database import Database, ReadTx, Tx

@@ -5,23 +5,25 @@ Deliberately absent: storage, other servers, and the key backup (see `backup/dec
 
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from watchword.base import limits
-from watchword.base.errors import ProtocolError
+from watchword.base.errors import ProtocolError, Refused
 from watchword.protocol import canonical_json, unpadded_base64
-from watchword.protocol.ids import DeviceId, UserId, domain_of
+from watchword.protocol.ids import DeviceId, ServerName, UserId, domain_of, parse_user_id
 from watchword.protocol.signatures import VerifyKey, signable_json, signatures_of
 from watchword.server.e2ee.commands import (
     DeviceListUpdate,
     DirectMessage,
     KeysUpload,
     PublishedKey,
-    Refused,
     RemoteDevice,
     RemoteDeviceList,
     Signature,
 )
+
+K = TypeVar("K", bound=str)
+V = TypeVar("V")
 
 MASTER, SELF_SIGNING, USER_SIGNING = "master", "self_signing", "user_signing"
 USAGES = (MASTER, SELF_SIGNING, USER_SIGNING)
@@ -376,3 +378,20 @@ def _unsigned_part(key: Mapping[str, Any]) -> dict[str, Any]:
 def _cleaned(key: Mapping[str, Any], user_id: UserId) -> dict[str, Any]:
     own = key.get("signatures", {}).get(user_id)
     return {**_unsigned_part(key), **({"signatures": {user_id: own}} if own else {})}
+
+
+def split_by_server(server_name: ServerName, named: Mapping[K, V]) -> tuple[dict[UserId, V], dict[ServerName, dict[UserId, V]]]:
+    """What is said of users here, and of users elsewhere by server; a name that is no user ID names nobody."""
+    local: dict[UserId, V] = {}
+    remote: dict[ServerName, dict[UserId, V]] = {}
+    for name, value in named.items():
+        try:
+            user_id = parse_user_id(name)
+        except ProtocolError:
+            continue
+        server = domain_of(user_id)
+        if server == server_name:
+            local[user_id] = value
+        else:
+            remote.setdefault(server, {})[user_id] = value
+    return local, remote

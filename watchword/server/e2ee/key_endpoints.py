@@ -3,14 +3,13 @@
 import re
 
 from watchword.base import limits
-from watchword.base.errors import BadRequest
+from watchword.base.errors import BadRequest, Refused
 from watchword.edge.endpoint import Body, Endpoint, Rate
 from watchword.edge.replies import Reply
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester
 from watchword.protocol.ids import DeviceId
 from watchword.server.e2ee import decide
-from watchword.server.e2ee.commands import Refused
 from watchword.server.e2ee.service import E2eeService
 from watchword.storage.log import Position
 

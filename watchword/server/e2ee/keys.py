@@ -13,11 +13,11 @@ import orjson
 
 from watchword.base import limits
 from watchword.base.clock import Clock
-from watchword.base.errors import BadRequest, PeerError, ProtocolError
-from watchword.protocol.ids import DeviceId, ServerName, UserId, domain_of, parse_user_id
+from watchword.base.errors import BadRequest, PeerError, Refused
+from watchword.protocol.ids import DeviceId, ServerName, UserId
 from watchword.server.changes import Change, DeviceListChanged, KeyCountsChanged
 from watchword.server.e2ee import decide, tables
-from watchword.server.e2ee.commands import KeysAnswer, KeysUpload, PublishedKey, Refused
+from watchword.server.e2ee.commands import KeysAnswer, KeysUpload, PublishedKey
 from watchword.server.e2ee.ports import RemoteDevices
 from watchword.server.e2ee.reader import E2eeReader
 from watchword.server.e2ee.remote_lists import RemoteLists
@@ -83,7 +83,7 @@ class Keys:
 
     async def query(self, viewer: UserId, body: object, timeout_ms: int) -> KeysAnswer:
         """Answer a client's `keys/query`. Spec: client-server-api#post_matrixclientv3keysquery"""
-        local, remote = self._by_server(_wanted(body))
+        local, remote = decide.split_by_server(self.server_name, _wanted(body))
         answer = KeysAnswer()
         for user_id, devices in local.items():
             await self.reader.add_local_keys(answer, user_id, devices, viewer)
@@ -116,7 +116,7 @@ class Keys:
     async def query_for_server(self, body: object) -> KeysAnswer:
         """Answer another server's `user/keys/query`: local users only."""
         answer = KeysAnswer()
-        for user_id, devices in self._by_server(_wanted(body))[0].items():
+        for user_id, devices in decide.split_by_server(self.server_name, _wanted(body))[0].items():
             await self.reader.add_local_keys(answer, user_id, devices, None)
         return answer
 
@@ -125,7 +125,7 @@ class Keys:
 
         Spec: client-server-api#post_matrixclientv3keysclaim
         """
-        local, remote = self._by_server(_claims(body))
+        local, remote = decide.split_by_server(self.server_name, _claims(body))
         found = await self._claim_here(local)
         answers = await ask_all(
             self.clock, timeout_ms, {name: partial(self.remote.claim_keys, name, users) for name, users in remote.items()}
@@ -141,7 +141,7 @@ class Keys:
 
     async def claim_for_server(self, body: object) -> dict[str, Any]:
         """Answer another server's `user/keys/claim`: local users only."""
-        return await self._claim_here(self._by_server(_claims(body))[0])
+        return await self._claim_here(decide.split_by_server(self.server_name, _claims(body))[0])
 
     async def _claim_here(self, claims: Claims) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -175,22 +175,6 @@ class Keys:
         await self.log.append(tx, KeyCountsChanged(user_id, device_id))
         tx.after_commit(lambda: self.reader.keys_changed(user_id, device_id))
         return key
-
-    def _by_server(self, named: Mapping[str, Any]) -> tuple[Any, dict[ServerName, Any]]:
-        """Split by server; a name that is no user ID names nobody."""
-        local: dict[UserId, Any] = {}
-        remote: dict[ServerName, dict[UserId, Any]] = {}
-        for name, value in named.items():
-            try:
-                user_id = parse_user_id(name)
-            except ProtocolError:
-                continue
-            server_name = domain_of(user_id)
-            if server_name == self.server_name:
-                local[user_id] = value
-            else:
-                remote.setdefault(server_name, {})[user_id] = value
-        return local, remote
 
 
 def _wanted(body: object) -> Mapping[str, Sequence[DeviceId]]:

@@ -13,11 +13,11 @@ from typing import Any
 
 from watchword.base import limits
 from watchword.base.clock import Clock
-from watchword.base.errors import PeerError, RemoteProtocolError
+from watchword.base.errors import PeerError, Refused, RemoteProtocolError
 from watchword.protocol.ids import ServerName, UserId, domain_of
 from watchword.server.changes import Change, CrossSigningChanged, DeviceListChanged
 from watchword.server.e2ee import decide, device_list_tables, tables
-from watchword.server.e2ee.commands import DeviceListUpdate, ListState, Refused, RemoteDevice, RemoteDeviceList
+from watchword.server.e2ee.commands import DeviceListUpdate, ListState, RemoteDevice, RemoteDeviceList
 from watchword.server.e2ee.ports import RemoteDevices, SharedRooms
 from watchword.storage.database import Database, Tx
 from watchword.storage.log import Log

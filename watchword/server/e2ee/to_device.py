@@ -9,12 +9,11 @@ import orjson
 from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.base.entropy import Entropy
-from watchword.base.errors import BadRequest, ProtocolError, RemoteProtocolError
+from watchword.base.errors import BadRequest, ProtocolError, Refused, RemoteProtocolError
 from watchword.protocol import canonical_json
-from watchword.protocol.ids import DeviceId, ServerName, UserId, domain_of, parse_user_id
+from watchword.protocol.ids import DeviceId, ServerName, UserId
 from watchword.server.changes import Change, ToDeviceOutgoing, ToDeviceQueued
 from watchword.server.e2ee import decide, tables, to_device_tables
-from watchword.server.e2ee.commands import Refused
 from watchword.server.e2ee.ports import Devices
 from watchword.server.e2ee.reader import E2eeReader
 from watchword.storage.database import Database, Tx
@@ -46,7 +45,7 @@ class ToDevice:
         if isinstance(checked, Refused):
             raise checked.refusal()
         user_id, device_id = sender
-        local, remote = self._by_server(checked)
+        local, remote = decide.split_by_server(self.server_name, checked)
         letters = await self._letters(user_id, kind, local)
         edus = []
         for server_name, by_user in remote.items():
@@ -70,7 +69,9 @@ class ToDevice:
         if isinstance(message, Refused):
             raise RemoteProtocolError(message.text)
         try:
-            letters = await self._letters(message.sender, message.type, self._by_server(message.messages)[0])
+            letters = await self._letters(
+                message.sender, message.type, decide.split_by_server(self.server_name, message.messages)[0]
+            )
         except BadRequest as error:
             raise RemoteProtocolError(error.text) from error
         async with self.database.write() as tx:
@@ -115,21 +116,6 @@ class ToDevice:
                 self.reader.messages_added(name, position)
 
         tx.after_commit(tell)
-
-    def _by_server(self, messages: Messages) -> tuple[Messages, Mapping[ServerName, Messages]]:
-        local: dict[UserId, Mapping[str, Mapping[str, Any]]] = {}
-        remote: dict[ServerName, dict[UserId, Mapping[str, Mapping[str, Any]]]] = {}
-        for name, by_device in messages.items():
-            try:
-                user_id = parse_user_id(name)
-            except ProtocolError:
-                continue
-            server_name = domain_of(user_id)
-            if server_name == self.server_name:
-                local[user_id] = by_device
-            else:
-                remote.setdefault(server_name, {})[user_id] = by_device
-        return local, remote
 
 
 def _edu(name: tuple[UserId, str, str], messages: Messages) -> bytes:

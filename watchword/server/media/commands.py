@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from watchword.base import limits
-from watchword.base.errors import Refusal
 from watchword.protocol.ids import ServerName
 
 
@@ -21,19 +20,6 @@ class MediaSettings:
     pending_uploads_max: int = limits.pending_uploads_max
     pending_upload_ms: int = limits.pending_upload_ms
     frozen_since_ts: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A decision's "no"; the shell raises it."""
-
-    errcode: str
-    text: str
-    status: int = 400
-
-    def refusal(self) -> Refusal:
-        """As the door shows it."""
-        return Refusal(self.errcode, self.text, status=self.status)
 
 
 class StoredFile(NamedTuple):

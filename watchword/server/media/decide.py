@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from watchword.base import limits
-from watchword.server.media.commands import Media, Refused
+from watchword.base.errors import Refused
+from watchword.server.media.commands import Media
 
 # Spec: client-server-api#serving-inline-content
 INLINE_TYPES = frozenset(

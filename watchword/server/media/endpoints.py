@@ -1,14 +1,14 @@
 """The door of the content repository, for clients and for servers."""
 
 from watchword.base import limits
-from watchword.base.errors import BadRequest, NotFound, TooLarge
+from watchword.base.errors import BadRequest, NotFound, Refused, TooLarge
 from watchword.edge.endpoint import Auth, Body, Endpoint, Rate
 from watchword.edge.replies import Reply, StreamReply
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester, ServerRequester
 from watchword.protocol.ids import parse_server_name
 from watchword.server.media import decide
-from watchword.server.media.commands import Media, MediaName, Refused
+from watchword.server.media.commands import Media, MediaName
 from watchword.server.media.decide import Wanted
 from watchword.server.media.door import MediaDoor
 from watchword.server.media.multipart import multipart_reply

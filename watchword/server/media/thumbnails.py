@@ -7,9 +7,9 @@ memory and time, called from `Thumbnails.of` with the bytes and storing what it 
 from dataclasses import dataclass
 
 from watchword.base import limits
-from watchword.base.errors import TooLarge
+from watchword.base.errors import Refused, TooLarge
 from watchword.server.media import decide
-from watchword.server.media.commands import Media, Refused
+from watchword.server.media.commands import Media
 from watchword.server.media.decide import Wanted
 from watchword.server.media.files import Files
 

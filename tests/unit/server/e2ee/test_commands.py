@@ -1,4 +1,5 @@
-from watchword.server.e2ee.commands import KeysAnswer, Refused
+from watchword.base.errors import Refused
+from watchword.server.e2ee.commands import KeysAnswer
 
 
 def test_a_refused_decision_becomes_a_refusal() -> None:

@@ -16,9 +16,10 @@ from tests.unit.server.e2ee.world import (
     signer,
 )
 from watchword.base import limits
+from watchword.base.errors import Refused
 from watchword.protocol.ids import DeviceId
 from watchword.server.e2ee import decide
-from watchword.server.e2ee.commands import DirectMessage, KeysUpload, PublishedKey, Refused, Signature
+from watchword.server.e2ee.commands import DirectMessage, KeysUpload, PublishedKey, Signature
 from watchword.server.e2ee.decide import Step
 
 C = DeviceId("C")

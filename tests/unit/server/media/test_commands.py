@@ -1,4 +1,4 @@
-from watchword.server.media.commands import Refused
+from watchword.base.errors import Refused
 
 
 def test_a_refused_decision_becomes_a_refusal() -> None:

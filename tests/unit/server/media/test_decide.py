@@ -2,7 +2,8 @@ import pytest
 
 from tests.unit.server.media.world import PNG
 from watchword.base import limits
-from watchword.server.media.commands import Media, Refused, StoredFile
+from watchword.base.errors import Refused
+from watchword.server.media.commands import Media, StoredFile
 from watchword.server.media.decide import (
     INLINE_TYPES,
     UNKNOWN_TYPE,

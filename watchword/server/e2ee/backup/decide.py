@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from watchword.base import limits
-from watchword.server.e2ee.commands import Refused
+from watchword.base.errors import Refused
 
 Sessions = Mapping[tuple[str, str], "BackedUpKey"]
 """(room ID, session ID) → key."""

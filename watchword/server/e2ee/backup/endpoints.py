@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from watchword.base import limits
-from watchword.base.errors import BadRequest
+from watchword.base.errors import BadRequest, Refused
 from watchword.edge.endpoint import Body, Endpoint, Rate
 from watchword.edge.replies import Reply
 from watchword.edge.request import Request
@@ -14,7 +14,6 @@ from watchword.server.e2ee.backup import decide
 from watchword.server.e2ee.backup.decide import BackedUpKey, Sessions
 from watchword.server.e2ee.backup.service import Totals
 from watchword.server.e2ee.backup.tables import Version
-from watchword.server.e2ee.commands import Refused
 from watchword.server.e2ee.service import E2eeService
 
 # Versions

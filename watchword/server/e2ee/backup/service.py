@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from watchword.base import limits
-from watchword.base.errors import BadRequest, NotFound, Refusal
+from watchword.base.errors import BadRequest, NotFound, Refusal, Refused
 from watchword.protocol.ids import UserId
 from watchword.server.e2ee.backup import decide, tables
 from watchword.server.e2ee.backup.decide import BackedUpKey, Sessions
 from watchword.server.e2ee.backup.tables import Version
-from watchword.server.e2ee.commands import Refused
 from watchword.storage.database import Database, ReadTx
 
 T = TypeVar("T")

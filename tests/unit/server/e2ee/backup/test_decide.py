@@ -1,5 +1,6 @@
 import pytest
 
+from watchword.base.errors import Refused
 from watchword.server.e2ee.backup.decide import (
     BackedUpKey,
     backed_up_key,
@@ -8,7 +9,6 @@ from watchword.server.e2ee.backup.decide import (
     sessions_of_room,
     sessions_of_rooms,
 )
-from watchword.server.e2ee.commands import Refused
 
 STORED = BackedUpKey(5, 5, False, b"{}")
 GOOD = {"first_message_index": 1, "forwarded_count": 2, "is_verified": True, "session_data": {"a": 1}}
