@@ -95,7 +95,7 @@ class Neighbours:
 
 
 class World:
-    """The feature as `server/app.py` builds it, and a way to knock at its doors."""
+    """The feature as `server/app/homeserver.py` builds it, and a way to knock at its doors."""
 
     def __init__(self, folder: Path) -> None:
         self.database = SqliteDatabase(folder / "server.db")

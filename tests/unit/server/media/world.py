@@ -53,7 +53,7 @@ class OtherServer:
 
 
 class World:
-    """The feature as `server/app.py` builds it, and a way to knock at its doors."""
+    """The feature as `server/app/homeserver.py` builds it, and a way to knock at its doors."""
 
     def __init__(self, folder: Path, settings: MediaSettings) -> None:
         self.folder = folder / "media"

@@ -1,4 +1,4 @@
-"""The composition root: the one module that knows every feature. It builds, starts, runs and stops a homeserver.
+"""A homeserver, wired: every feature built once and handed what it needs.
 
 `Homeserver.build` wires and asks nobody; `start` reads what was before and opens the doors; `run` lives until cancelled.
 Deliberately absent: decisions.
@@ -17,10 +17,8 @@ from watchword.base.entropy import Entropy, SystemEntropy
 from watchword.base.errors import StorageError
 from watchword.base.metrics import LoopLag, Metrics
 from watchword.edge import operations
-from watchword.edge.addresses import AddressPolicy
 from watchword.edge.connection import ConnectionLimits
-from watchword.edge.dns import DnsResolver, Resolver
-from watchword.edge.fetch import Fetcher
+from watchword.edge.dns import DnsResolver
 from watchword.edge.listener import Listeners, listens
 from watchword.edge.rate_limits import RateLimiter, allowances
 from watchword.edge.router import Router
@@ -29,12 +27,11 @@ from watchword.protocol.ids import ServerName, UserId
 from watchword.server import accounts, changes, e2ee, federation, media, push, rooms
 from watchword.server.accounts import endpoints as account_doors
 from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
-from watchword.server.accounts.commands import AccountSettings, RegistrationMode
 from watchword.server.accounts.ports import NoAppservices
+from watchword.server.app import settings
 from watchword.server.changes import Change
 from watchword.server.discovery import endpoints as discovery_doors
 from watchword.server.discovery.service import Discovery
-from watchword.server.discovery.settings import Contact, DiscoverySettings
 from watchword.server.e2ee import endpoints as e2ee_doors
 from watchword.server.e2ee.follower import E2eeFollower
 from watchword.server.e2ee.reader import E2eeReader
@@ -45,9 +42,7 @@ from watchword.server.federation.egress import HttpsEgress
 from watchword.server.federation.own_keys import load_or_create_signing_key
 from watchword.server.federation.ports import Egress
 from watchword.server.federation.service import FederationIn, FederationOut, Fittings, Ground
-from watchword.server.federation.settings import FederationSettings
 from watchword.server.media import endpoints as media_doors
-from watchword.server.media.commands import MediaSettings
 from watchword.server.media.door import MediaDoor
 from watchword.server.media.files import Files
 from watchword.server.media.service import MediaService
@@ -132,15 +127,15 @@ class Homeserver:
         clock, entropy, database = world.clock, world.entropy, world.database
         self.signing_key = load_or_create_signing_key(config.signing_key_path, entropy)
         self._resolver = DnsResolver(config.egress.nameservers)
-        self._fetcher = _fetcher(config, self._resolver)
-        settings = _federation_settings(config, server_name)
+        self._fetcher = settings.fetcher(config, self._resolver)
+        wanted = settings.federation_settings(config, server_name)
         egress = world.egress or HttpsEgress(self._fetcher, self._resolver)
-        self.federation_out = FederationOut.build(Ground(database, settings, clock, entropy), egress, self.signing_key)
+        self.federation_out = FederationOut.build(Ground(database, wanted, clock, entropy), egress, self.signing_key)
 
         rooms_later, keys_later = _RoomsLater(), _KeysLater()
         client = self.federation_out.client
         self.accounts: Accounts = assemble_accounts(
-            _account_settings(config, server_name),
+            settings.account_settings(config, server_name),
             database,
             self.log,
             clock,
@@ -154,7 +149,7 @@ class Homeserver:
         self.e2ee_follower = E2eeFollower(database, self.log, e2ee_reader, recent, self.e2ee.lists)
         files = Files(config.media_path, entropy)
         self.media = MediaService(
-            database, files, clock, entropy, server_name, self.federation_out.media, _media_settings(config)
+            database, files, clock, entropy, server_name, self.federation_out.media, settings.media_settings(config)
         )
         self.rooms: Rooms = assemble_rooms(
             database,
@@ -171,7 +166,7 @@ class Homeserver:
             RoomLimits(config.rooms.default_version, config.sync.rooms_in_memory_max, config.sync.event_cache_max),
         )
         rooms_later.reader = self.rooms.reader
-        self._push_fetcher = _push_fetcher(config, self._resolver)
+        self._push_fetcher = settings.push_fetcher(config, self._resolver)
         self.push: Push = assemble_push(database, self.log, clock, entropy, self.rooms, self.accounts, self._push_fetcher)
         self.federation_in = FederationIn.build(self.federation_out, self.log, self._fittings())
         self.sync: Sync = assemble_sync(
@@ -238,7 +233,7 @@ class Homeserver:
             log_requests=config.logs.requests,
         )
         router.mount(operations.ENDPOINTS, operations.Operations(self.metrics, metrics_enabled=config.metrics.enabled))
-        router.mount(discovery_doors.ENDPOINTS, Discovery(_discovery_settings(config)))
+        router.mount(discovery_doors.ENDPOINTS, Discovery(settings.discovery_settings(config)))
         router.mount(account_doors.ENDPOINTS, self.accounts)
         router.mount(e2ee_doors.ENDPOINTS, self.e2ee)
         router.mount(media_doors.ENDPOINTS, MediaDoor(self.media, Thumbnails(self.media.files), entropy, server_name))
@@ -323,82 +318,3 @@ class Homeserver:
                     trimmed = await self.log.trim(tx, keep_after, _TRIM_AT_ONCE)
             async with self.world.database.write() as tx:
                 await self.rooms.forget_old(tx)
-
-
-def _fetcher(config: Config, resolver: Resolver) -> Fetcher:
-    return Fetcher(
-        resolver,
-        AddressPolicy(config.federation.allowed_networks),
-        user_agent=f"Watchword/{__version__}",
-        verify_certificates=config.federation.verify_certificates,
-        extra_ca_files=config.federation.extra_ca_files,
-    )
-
-
-def _push_fetcher(config: Config, resolver: Resolver) -> Fetcher:
-    return Fetcher(resolver, AddressPolicy(config.egress.push_allowed_networks), user_agent=f"Watchword/{__version__}")
-
-
-def _federation_settings(config: Config, server_name: ServerName) -> FederationSettings:
-    wanted = config.federation
-    return FederationSettings(
-        server_name=server_name,
-        allow=wanted.allow_servers if wanted.enabled else (),
-        deny=wanted.deny_servers,
-        overrides={ServerName(name): place for name, place in wanted.hosts.items()},
-        notaries=tuple(ServerName(name) for name in wanted.notaries),
-        presence=config.presence.enabled,
-        request_timeout_ms=wanted.request_timeout_ms,
-        large_request_timeout_ms=wanted.large_request_timeout_ms,
-    )
-
-
-def _account_settings(config: Config, server_name: ServerName) -> AccountSettings:
-    wanted = config.registration
-    return AccountSettings(
-        server_name=server_name,
-        registration=RegistrationMode(wanted.mode),
-        guests=wanted.guests,
-        password_login=wanted.password_login,
-        password_characters_min=wanted.password_characters_min,
-        password_workers=wanted.password_workers,
-        refreshable_token_lifetime_ms=wanted.access_token_lifetime_ms,
-        session_lifetime_ms=wanted.session_lifetime_ms,
-        failed_logins_max=wanted.failed_logins_max,
-        shared_secret=config.shared_secret(),
-        presence=config.presence.enabled,
-        public_base_url=config.base_url,
-    )
-
-
-def _media_settings(config: Config) -> MediaSettings:
-    return MediaSettings(
-        upload_bytes_max=config.media.upload_bytes_max,
-        remote_bytes_max=config.media.remote_bytes_max,
-    )
-
-
-def _discovery_settings(config: Config) -> DiscoverySettings:
-    contact = config.contact
-    contacts = []
-    if contact.admin_user_id is not None or contact.admin_email is not None:
-        contacts.append(Contact("m.role.admin", contact.admin_user_id, contact.admin_email))
-    if contact.security_email is not None:
-        contacts.append(Contact("m.role.security", None, contact.security_email))
-    return DiscoverySettings(
-        client_base_url=(config.well_known.client_base_url or config.base_url),
-        server_delegation=config.well_known.server,
-        support_contacts=contacts,
-        support_page=contact.support_page,
-        unstable_features=UNSTABLE_FEATURES,
-        may_change_password=config.registration.password_login,
-        default_room_version=config.rooms.default_version,
-    )
-
-
-UNSTABLE_FEATURES = {
-    "org.matrix.msc4222": True,
-    "org.matrix.msc3916.stable": True,
-    "com.beeper.msc4169": True,
-}
-"""Flags of what is served under old names. Spec: client-server-api#get_matrixclientversions"""

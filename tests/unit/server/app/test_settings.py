@@ -1,0 +1,28 @@
+from watchword.base.config import Config
+from watchword.protocol.ids import ServerName
+from watchword.server.app import settings
+
+
+def _config(**overrides: object) -> Config:
+    return Config.load(
+        None, {}, {"server_name": "a.example", **{key.replace("__", "."): value for key, value in overrides.items()}}
+    )
+
+
+def test_a_server_that_does_not_federate_allows_nobody() -> None:
+    config = _config(federation__enabled="false")
+    assert settings.federation_settings(config, ServerName("a.example")).allow == ()
+
+
+def test_only_the_contacts_that_were_named_are_published() -> None:
+    config = _config(contact__security_email="security@a.example")
+    (contact,) = settings.discovery_settings(config).support_contacts
+    assert (contact.role, contact.email_address) == ("m.role.security", "security@a.example")
+
+
+def test_nobody_is_named_by_default() -> None:
+    assert not settings.discovery_settings(_config()).support_contacts
+
+
+def test_media_takes_the_sizes_of_the_configuration() -> None:
+    assert settings.media_settings(_config(media__upload_bytes_max="7MiB")).upload_bytes_max == 7 * 1024 * 1024

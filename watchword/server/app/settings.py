@@ -1,0 +1,97 @@
+"""What the operator configured, as the settings that each feature asks for. Deliberately absent: wiring."""
+
+from watchword import __version__
+from watchword.base.config import Config
+from watchword.edge.addresses import AddressPolicy
+from watchword.edge.dns import Resolver
+from watchword.edge.fetch import Fetcher
+from watchword.protocol.ids import ServerName
+from watchword.server.accounts.commands import AccountSettings, RegistrationMode
+from watchword.server.discovery.settings import Contact, DiscoverySettings
+from watchword.server.federation.settings import FederationSettings
+from watchword.server.media.commands import MediaSettings
+
+
+def fetcher(config: Config, resolver: Resolver) -> Fetcher:
+    """The client for other servers and for media."""
+    return Fetcher(
+        resolver,
+        AddressPolicy(config.federation.allowed_networks),
+        user_agent=f"Watchword/{__version__}",
+        verify_certificates=config.federation.verify_certificates,
+        extra_ca_files=config.federation.extra_ca_files,
+    )
+
+
+def push_fetcher(config: Config, resolver: Resolver) -> Fetcher:
+    """The client for push gateways."""
+    return Fetcher(resolver, AddressPolicy(config.egress.push_allowed_networks), user_agent=f"Watchword/{__version__}")
+
+
+def federation_settings(config: Config, server_name: ServerName) -> FederationSettings:
+    """What federation needs to know."""
+    wanted = config.federation
+    return FederationSettings(
+        server_name=server_name,
+        allow=wanted.allow_servers if wanted.enabled else (),
+        deny=wanted.deny_servers,
+        overrides={ServerName(name): place for name, place in wanted.hosts.items()},
+        notaries=tuple(ServerName(name) for name in wanted.notaries),
+        presence=config.presence.enabled,
+        request_timeout_ms=wanted.request_timeout_ms,
+        large_request_timeout_ms=wanted.large_request_timeout_ms,
+    )
+
+
+def account_settings(config: Config, server_name: ServerName) -> AccountSettings:
+    """What accounts need to know."""
+    wanted = config.registration
+    return AccountSettings(
+        server_name=server_name,
+        registration=RegistrationMode(wanted.mode),
+        guests=wanted.guests,
+        password_login=wanted.password_login,
+        password_characters_min=wanted.password_characters_min,
+        password_workers=wanted.password_workers,
+        refreshable_token_lifetime_ms=wanted.access_token_lifetime_ms,
+        session_lifetime_ms=wanted.session_lifetime_ms,
+        failed_logins_max=wanted.failed_logins_max,
+        shared_secret=config.shared_secret(),
+        presence=config.presence.enabled,
+        public_base_url=config.base_url,
+    )
+
+
+def media_settings(config: Config) -> MediaSettings:
+    """What media needs to know."""
+    return MediaSettings(
+        upload_bytes_max=config.media.upload_bytes_max,
+        remote_bytes_max=config.media.remote_bytes_max,
+    )
+
+
+def discovery_settings(config: Config) -> DiscoverySettings:
+    """What we say about ourselves."""
+    contact = config.contact
+    contacts = []
+    if contact.admin_user_id is not None or contact.admin_email is not None:
+        contacts.append(Contact("m.role.admin", contact.admin_user_id, contact.admin_email))
+    if contact.security_email is not None:
+        contacts.append(Contact("m.role.security", None, contact.security_email))
+    return DiscoverySettings(
+        client_base_url=(config.well_known.client_base_url or config.base_url),
+        server_delegation=config.well_known.server,
+        support_contacts=contacts,
+        support_page=contact.support_page,
+        unstable_features=UNSTABLE_FEATURES,
+        may_change_password=config.registration.password_login,
+        default_room_version=config.rooms.default_version,
+    )
+
+
+UNSTABLE_FEATURES = {
+    "org.matrix.msc4222": True,
+    "org.matrix.msc3916.stable": True,
+    "com.beeper.msc4169": True,
+}
+"""Flags of what is served under old names. Spec: client-server-api#get_matrixclientversions"""
