@@ -2,6 +2,7 @@
 
 from watchword.edge.endpoint import Endpoint
 from watchword.server.accounts import (
+    endpoints_account,
     endpoints_account_data,
     endpoints_devices,
     endpoints_login,
@@ -12,6 +13,7 @@ from watchword.server.accounts import (
 ENDPOINTS: tuple[Endpoint, ...] = (
     *endpoints_register.ENDPOINTS,
     *endpoints_login.ENDPOINTS,
+    *endpoints_account.ENDPOINTS,
     *endpoints_devices.ENDPOINTS,
     *endpoints_profile.ENDPOINTS,
     *endpoints_account_data.ENDPOINTS,

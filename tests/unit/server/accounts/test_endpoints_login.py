@@ -12,12 +12,6 @@ async def test_refresh_tells_no_lifetime_it_does_not_know(houses: Any) -> None:
     assert set(answer.body) == {"access_token", "refresh_token", "expires_in_ms"}
 
 
-async def test_a_server_without_passwords_changes_none(house: Any, houses: Any) -> None:
-    other = await houses(password_login=False)
-    answer = await other.call("POST", f"{V3}/account/password", {"new_password": "battery staple"})
-    assert (answer.status, answer.body["errcode"]) == (403, "M_FORBIDDEN")
-
-
 async def test_a_guest_is_told_so(houses: Any) -> None:
     house = await houses(guests=True)
     guest = (await house.call("POST", f"{V3}/register", {}, kind="guest")).body
