@@ -75,13 +75,19 @@ class AccountAuthenticator:
                 tx.after_commit(lambda: self._cache.forget(pair.account.user_id))
 
 
+def _kind(pair: TokenPair) -> Kind:
+    if pair.oauth_client_id is not None:
+        return Kind.OAUTH
+    return Kind.GUEST if pair.account.is_guest else Kind.USER
+
+
 def _known(pair: TokenPair) -> KnownToken:
     account = pair.account
     requester = Requester(
         user_id=account.user_id,
         device_id=pair.device_id,
         token_id=pair.session_id,
-        kind=Kind.GUEST if account.is_guest else Kind.USER,
+        kind=_kind(pair),
         is_admin=account.is_admin,
         is_suspended=account.is_suspended,
     )

@@ -107,7 +107,10 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """An access token and its refresh token, with the session and the account that they belong to."""
+    """An access token and its refresh token, with the session and the account that they belong to.
+
+    oauth_client_id: the OAuth client that holds them; None after a legacy login.
+    """
 
     pair_id: int
     session_id: int
@@ -115,6 +118,7 @@ class TokenPair:
     expires_ts: int | None
     device_id: DeviceId
     account: Account
+    oauth_client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,23 +153,28 @@ class CreateInvitation:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """Log a device in. device_id None: a new one. display_name counts for a device that is new."""
+    """Log a device in. device_id None: a new one. display_name counts for a device that is new.
+
+    oauth_client_id: whom the tokens are given to through OAuth; None for a legacy login.
+    """
 
     user_id: UserId
     device_id: DeviceId | None
     display_name: str | None
     refreshable: bool
+    oauth_client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a client is given, once, in the clear."""
+    """What a client is given, once, in the clear. session_id stays with us: it names what was given."""
 
     user_id: UserId
     device_id: DeviceId
     access_token: str
     refresh_token: str | None
     expires_in_ms: int | None
+    session_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,16 @@ class AccountReader:
         """All devices of a local user with their display names."""
         return {device.device_id: device.display_name for device in await self.devices(user_id)}
 
+    async def session_clients(self, user_id: UserId) -> Mapping[DeviceId, str]:
+        """Which OAuth client holds the tokens of which of a user's devices."""
+        async with self._database.read() as tx:
+            return await tables.session_clients(tx, user_id)
+
+    async def clients_with_sessions(self) -> Sequence[str]:
+        """Every OAuth client that somebody is signed in with."""
+        async with self._database.read() as tx:
+            return await tables.clients_with_sessions(tx)
+
     # Account data and filters
 
     async def account_data(self, user_id: UserId, room_id: RoomId | None, data_type: str) -> bytes | None:

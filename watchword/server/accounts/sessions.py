@@ -35,7 +35,7 @@ class Sessions:
         if not await tables.insert_device(tx, command.user_id, device_id, command.display_name, now_ms):
             await tables.delete_session(tx, command.user_id, device_id)
             tx.after_commit(lambda: self.cache.forget(command.user_id))
-        session_id = await tables.insert_session(tx, command.user_id, device_id, now_ms)
+        session_id = await tables.insert_session(tx, command.user_id, device_id, now_ms, command.oauth_client_id)
         return await self._issue(tx, session_id, command.user_id, device_id, Stage.CURRENT, refreshable=command.refreshable)
 
     async def _issue(
@@ -53,19 +53,20 @@ class Sessions:
             stage=stage,
             expires_ts=None if lifetime_ms is None else self.clock.now_ms() + lifetime_ms,
         )
-        return Tokens(user_id, device_id, access, refresh, lifetime_ms)
+        return Tokens(user_id, device_id, access, refresh, lifetime_ms, session_id)
 
-    async def refresh(self, refresh_token: str) -> Tokens:
+    async def refresh(self, refresh_token: str, oauth_client_id: str | None = None) -> Tokens:
         """Exchange a refresh token for a new pair.
 
         The old pair stays good until the new one is used; asking again before that replaces the new one. A refresh token
         that comes back after its successor was used was stolen or copied: every token of the session ends.
+        oauth_client_id: who asks through OAuth; None asks through the legacy API. Only whoever got the token may use it.
         Raises Unauthenticated. Spec: client-server-api#refreshing-access-tokens
         """
         tokens: Tokens | None = None
         async with self.database.write() as tx:
             pair = await tables.pair_by_refresh(tx, token_hash(refresh_token))
-            if pair is None:
+            if pair is None or pair.oauth_client_id != oauth_client_id:
                 raise unknown_token()
             if pair.account.is_locked:
                 raise locked_account()
@@ -82,6 +83,24 @@ class Sessions:
         if tokens is None:
             raise unknown_token(session_survives=True)
         return tokens
+
+    async def revoke(self, token: str) -> bool:
+        """Log out whoever got this access or refresh token through OAuth; False if it is no such token.
+
+        Spec: client-server-api#oauth-20-api
+        """
+        async with self.database.write() as tx:
+            pair = await tables.pair_by_access(tx, token_hash(token)) or await tables.pair_by_refresh(tx, token_hash(token))
+            if pair is None or pair.oauth_client_id is None:
+                return False
+            await self.end(tx, pair.account.user_id, [pair.device_id])
+        return True
+
+    async def end_session(self, tx: Tx, session_id: int) -> None:
+        """Log out what was given as one session; harmless if it has ended, or its device has begun another."""
+        found = await tables.session_device(tx, session_id)
+        if found is not None:
+            await self.end(tx, found[0], [found[1]])
 
     async def end(self, tx: Tx, user_id: UserId, device_ids: Iterable[DeviceId]) -> None:
         """Remove devices with everything that belongs to them; unknown ones are passed over."""

@@ -1,6 +1,6 @@
 """SQL of accounts, devices, sessions, tokens and invitations. What users store is in `tables_user_data`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -13,7 +13,7 @@ _ACCOUNT = (
     "a.is_erased, a.invited_by, a.appservice_id"
 )
 _PAIR = (
-    f"SELECT p.pair_id, p.session_id, p.stage, p.expires_ts, s.device_id, {_ACCOUNT} "  # noqa: S608 (no value in it)
+    f"SELECT p.pair_id, p.session_id, p.stage, p.expires_ts, s.device_id, s.oauth_client_id, {_ACCOUNT} "  # noqa: S608 (no value in it)
     "FROM token_pairs p JOIN sessions s ON s.session_id = p.session_id JOIN accounts a ON a.user_id = s.user_id WHERE "
 )
 _INVITATION = (
@@ -155,16 +155,39 @@ async def save_last_seen(tx: Tx, rows: Iterable[tuple[int, str, str, UserId, Dev
 # Sessions and tokens
 
 
-async def insert_session(tx: Tx, user_id: UserId, device_id: DeviceId, created_ts: int) -> int:
+async def insert_session(
+    tx: Tx, user_id: UserId, device_id: DeviceId, created_ts: int, oauth_client_id: str | None = None
+) -> int:
     """Begin a session of a device that has none; return its number."""
     row = await tx.fetch_one(
-        "INSERT INTO sessions (user_id, device_id, created_ts) VALUES (?, ?, ?) RETURNING session_id",
+        "INSERT INTO sessions (user_id, device_id, created_ts, oauth_client_id) VALUES (?, ?, ?, ?) RETURNING session_id",
         user_id,
         device_id,
         created_ts,
+        oauth_client_id,
     )
     assert row is not None
     return int(row[0])
+
+
+async def session_device(tx: ReadTx, session_id: int) -> tuple[UserId, DeviceId] | None:
+    """Whose session this is, and of which device; None if it has ended."""
+    row = await tx.fetch_one("SELECT user_id, device_id FROM sessions WHERE session_id = ?", session_id)
+    return None if row is None else (UserId(row[0]), DeviceId(row[1]))
+
+
+async def session_clients(tx: ReadTx, user_id: UserId) -> Mapping[DeviceId, str]:
+    """Which OAuth client holds the tokens of which device; a device of a legacy login is not among them."""
+    rows = await tx.fetch_all(
+        "SELECT device_id, oauth_client_id FROM sessions WHERE user_id = ? AND oauth_client_id IS NOT NULL", user_id
+    )
+    return {DeviceId(row[0]): row[1] for row in rows}
+
+
+async def clients_with_sessions(tx: ReadTx) -> Sequence[str]:
+    """Every OAuth client that holds tokens of some device."""
+    rows = await tx.fetch_all("SELECT DISTINCT oauth_client_id FROM sessions WHERE oauth_client_id IS NOT NULL")
+    return [row[0] for row in rows]
 
 
 async def delete_session(tx: Tx, user_id: UserId, device_id: DeviceId) -> None:
@@ -177,7 +200,7 @@ async def delete_session(tx: Tx, user_id: UserId, device_id: DeviceId) -> None:
 
 
 def _pair(row: Row) -> TokenPair:
-    return TokenPair(row[0], row[1], Stage(row[2]), row[3], DeviceId(row[4]), _account(row[5:]))
+    return TokenPair(row[0], row[1], Stage(row[2]), row[3], DeviceId(row[4]), _account(row[6:]), row[5])
 
 
 async def pair_by_access(tx: ReadTx, access_hash: bytes) -> TokenPair | None:
