@@ -216,3 +216,26 @@ push_answer_bytes_max = 65_536
 push_badge_rooms_max = 1_000
 notifications_page_max = 100
 notifications_page_default = 20
+
+# Mail
+mails_waiting_max = 1_000
+mails_active_max = 4
+mail_timeout_ms = 30_000
+
+# Addresses outside of Matrix: proofs, policies, captchas
+email_address_bytes_max = 254
+client_secret_characters_max = 255
+threepids_per_user_max = 20
+threepid_proof_ms = 86_400_000
+threepid_reset_proof_ms = 3_600_000
+threepid_code_proof_ms = 3_600_000
+threepid_code_digits = 6
+threepid_failures_max = 5
+threepid_tokens_remembered_max = 5
+threepid_messages_per_hour_max = 5
+threepid_next_link_characters_max = 2_048
+threepid_form_bytes_max = 8_192
+uia_long_session_ms = 3_600_000
+identity_timeout_ms = 15_000
+identity_answer_bytes_max = 65_536
+captcha_answer_characters_max = 16_384
