@@ -1,0 +1,233 @@
+"""A whole server in this process, asked through its router: no sockets, no TLS, and no network behind it.
+
+It is started on a copy of a folder in which a world was built once (`world`), so every test begins at the same state,
+whatever tests before it have destroyed. Deliberately absent: HTTP itself (`tests/end_to_end`, `test_over_http`).
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import shutil
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.end_to_end.harness.wire import Answer, compact
+from watchword.base import config
+from watchword.base.clock import SystemClock
+from watchword.base.config import Config
+from watchword.base.entropy import SeededEntropy
+from watchword.edge.replies import Reply
+from watchword.edge.router import Incoming
+from watchword.protocol.ids import ServerName
+from watchword.protocol.signatures import SigningKey, sign_json
+from watchword.server.app import Homeserver, World
+from watchword.server.federation.discovery_rules import SrvRecord
+from watchword.server.federation.ports import PeerAnswer, PeerCall, WholeAnswer
+from watchword.server.federation.x_matrix import SignedRequest, XMatrix, format_x_matrix
+from watchword.storage import SqliteDatabase
+
+HERE = "here.example"
+NEAR, FAR, SHUT = "near.example", "far.example", "shut.example"
+"""Other servers: one in the hall, one that is in no room, one in the hall that its access control list denies."""
+SHARED_SECRET = "provisioning for tests"
+UPLOAD_BYTES_MAX = 100_000
+_PATIENCE_SECONDS = 20
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What a played server answers; fits PeerAnswer."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+
+    async def read(self, bytes_max: int) -> bytes:
+        return self.body
+
+    async def pieces(self, bytes_max: int) -> AsyncIterator[bytes]:
+        yield self.body
+
+
+class _Call(AbstractAsyncContextManager[PeerAnswer]):
+    def __init__(self, answer: PeerAnswer) -> None:
+        self._answer = answer
+
+    async def __aenter__(self) -> PeerAnswer:
+        return self._answer
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+class Elsewhere:
+    """The federation as this server sees it: peers that publish their keys, and know of nothing else."""
+
+    def __init__(self) -> None:
+        self._clock = SystemClock()
+
+    def call(self, call: PeerCall) -> AbstractAsyncContextManager[PeerAnswer]:
+        """See Egress."""
+        name = call.target.certificate_name
+        if name not in (NEAR, FAR, SHUT):
+            raise ConnectionRefusedError(f"nobody is at {name}")
+        if call.uri.startswith("/_matrix/key/v2/server"):
+            return _Call(Spoken(200, compact(self._keys(name))))
+        if call.uri.startswith("/_matrix/federation/v1/send/"):
+            return _Call(Spoken(200, b'{"pdus":{}}'))
+        return _Call(Spoken(404, b'{"errcode":"M_NOT_FOUND","error":"nothing is played here"}'))
+
+    def _keys(self, name: str) -> Mapping[str, Any]:
+        key = key_of(name)
+        keys = {
+            "server_name": name,
+            "verify_keys": {key.key_id: {"key": key.verify_key.to_base64()}},
+            "old_verify_keys": {},
+            "valid_until_ts": self._clock.now_ms() + 7 * _DAY_MS,
+        }
+        return sign_json(keys, name, key)
+
+    async def get(self, url: str, *, bytes_max: int, timeout_ms: int) -> WholeAnswer:
+        """See Egress."""
+        raise OSError("there are no web servers here")
+
+    def stream(self, url: str, *, timeout_ms: int) -> AbstractAsyncContextManager[PeerAnswer]:
+        """See Egress."""
+        raise OSError("there are no web servers here")
+
+    async def srv(self, name: str) -> Sequence[SrvRecord]:
+        """See Egress."""
+        return ()
+
+
+def key_of(name: str) -> SigningKey:
+    """The key of a played server."""
+    return SigningKey(name.encode().ljust(32, b".")[:32], "played")
+
+
+class _Body:
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def next_piece(self) -> tuple[bytes, bool]:
+        return self._body, False
+
+
+class Failures(logging.Handler):
+    """What the server logged as an error: each is a bug, with its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(logging.Formatter().format(record))
+
+
+def settings(folder: Path, **others: Any) -> Config:
+    """What the server is told. others: sections to have instead."""
+    chosen: dict[str, Any] = {
+        "server_name": HERE,
+        "data_dir": str(folder),
+        "registration": config.Registration(
+            mode="open", guests=True, shared_secret=SHARED_SECRET, failed_logins_max=0, password_workers=1
+        ),
+        "rate_limits": config.RateLimits(enabled=False),
+        "federation": config.Federation(hosts={name: f"{name}:8448" for name in (NEAR, FAR, SHUT)}),
+        # A name server that is not there answers at once that it is not.
+        "egress": config.Egress(nameservers=("127.0.0.1:1",)),
+        "media": config.Media(upload_bytes_max=UPLOAD_BYTES_MAX),
+        "contact": config.Contact(admin_email="admin@here.example"),
+        "well_known": config.WellKnown(server="matrix.here.example:443"),
+    }
+    return Config(**{**chosen, **others})
+
+
+class Stage:
+    """One server, running between requests only."""
+
+    def __init__(self, runner: asyncio.Runner, folder: Path, seed: int = 1, **others: Any) -> None:
+        self.runner = runner
+        self.folder = folder
+        self.failures = Failures()
+        chosen = settings(folder, **others)
+        database = SqliteDatabase(chosen.database_path, cache_kibibytes=chosen.database.cache_bytes // 1024)
+        self._database = database
+        world = World(SystemClock(), SeededEntropy(seed), database, Elsewhere())
+        logging.getLogger().addHandler(self.failures)
+        self.homeserver, self._running = runner.run(self._started(chosen, world))
+
+    async def _started(self, chosen: Config, world: World) -> tuple[Homeserver, "asyncio.Task[None]"]:
+        homeserver = Homeserver(chosen, world)
+        await homeserver.prepare()
+        running = asyncio.get_running_loop().create_task(homeserver.run(doors=False))
+        return homeserver, running
+
+    def close(self) -> None:
+        """Stop it."""
+        logging.getLogger().removeHandler(self.failures)
+        self.runner.run(self._stopped())
+
+    async def _stopped(self) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+        await self.homeserver.stop()
+
+    @property
+    def position(self) -> int:
+        """How much has happened: the log's position."""
+        return self.homeserver.log.position
+
+    def ask(
+        self, method: str, target: str, body: object = None, token: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request. body: bytes as they are, or a JSON value; None for none."""
+        data = body if isinstance(body, bytes) else b"" if body is None else compact(body)
+        named = {"content-type": "application/json", **(headers or {})}
+        if token is not None:
+            named["authorization"] = f"Bearer {token}"
+        return self.runner.run(self._ask(method, target, data, named))
+
+    async def _ask(self, method: str, target: str, data: bytes, named: Mapping[str, str]) -> Answer:
+        path, _, query = target.partition("?")
+        headers = [(name.lower().encode(), value.encode("utf-8", "replace")) for name, value in named.items()]
+        if data:
+            headers.append((b"content-length", str(len(data)).encode()))
+        incoming = Incoming(
+            method, path.encode("utf-8", "surrogatepass"), query.encode("utf-8", "surrogatepass"), headers, "192.0.2.1", _Body(data)
+        )
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            reply = await self.homeserver.router.answer(incoming)
+            body = reply.body if isinstance(reply, Reply) else b"".join([piece async for piece in reply.pieces])
+        return Answer(reply.status, {name.lower(): value for name, value in reply.headers.items()}, body)
+
+    def ask_as_server(self, name: str, method: str, target: str, body: object = None, **wrong: Any) -> Answer:
+        """One request with the signature of a played server. wrong: parts to sign otherwise than they are sent."""
+        data = body if isinstance(body, bytes) else None if body is None else compact(body)
+        named = {"origin": ServerName(name), "destination": ServerName(HERE), "uri": target} | wrong
+        request = SignedRequest(method=method, content=data, **named)
+        key = key_of(name)
+        header = XMatrix(ServerName(name), key.key_id, key.sign(request.signed_bytes()), ServerName(HERE))
+        return self.ask(method, target, data, headers={"authorization": format_x_matrix(header)})
+
+
+def copy_of(folder: Path, to: Path) -> Path:
+    """A copy of a stopped server's folder."""
+    shutil.copytree(folder, to)
+    return to
+
+
+def unpadded(data: bytes) -> str:
+    """Unpadded base64."""
+    return base64.b64encode(data).decode().rstrip("=")
+
+
+def loaded(answer: Answer) -> Any:
+    """The JSON of an answer that must be a success."""
+    assert answer.status == 200, answer
+    return json.loads(answer.body)
