@@ -239,3 +239,39 @@ uia_long_session_ms = 3_600_000
 identity_timeout_ms = 15_000
 identity_answer_bytes_max = 65_536
 captcha_answer_characters_max = 16_384
+
+# Upgrades of rooms: what goes into the one transaction, and whose links are looked for
+upgrade_bans_max = 2_000
+upgrade_rooms_scanned_max = 1_000
+aliases_moved_max = 10_000
+
+# OAuth and its pages
+oauth_clients_max = 20_000
+oauth_client_unused_ms = 7_776_000_000
+oauth_metadata_bytes_max = 32_768
+oauth_redirect_uris_max = 20
+oauth_localized_max = 100
+oauth_name_characters_max = 128
+oauth_uri_characters_max = 2_048
+oauth_next_characters_max = 16_384
+oauth_form_bytes_max = 65_536
+oauth_form_fields_max = 40
+oauth_code_ms = 300_000
+oauth_code_kept_ms = 3_600_000
+oauth_device_grant_ms = 1_200_000
+oauth_device_grants_max = 10_000
+oauth_device_interval_ms = 5_000
+browser_session_ms = 1_209_600_000
+browser_sessions_per_user_max = 20
+fresh_sign_in_ms = 600_000
+reset_approval_ms = 600_000
+login_token_ms = 120_000
+sso_login_token_ms = 10_000
+login_token_interval_ms = 60_000
+login_tokens_per_user_max = 20
+upstream_attempt_ms = 900_000
+upstream_attempts_max = 10_000
+upstream_answer_bytes_max = 1_048_576
+upstream_timeout_ms = 15_000
+upstream_metadata_kept_ms = 3_600_000
+upstream_claim_characters_max = 255
