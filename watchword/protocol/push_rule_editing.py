@@ -18,6 +18,35 @@ from watchword.protocol.push_rules import KINDS, PushRule, RuleSet
 _PLAIN_ACTIONS = ("notify", "dont_notify", "coalesce")
 
 
+def with_room_replaced(rules: RuleSet, old: str, new: str) -> RuleSet:
+    """The user's own rules about one room also for the room that replaces it. What names the new room already stays.
+
+    Spec: client-server-api#room-upgrades
+    """
+    for kind in KINDS:
+        own = rules.of_kind(kind)
+        known = {rule.rule_id for rule in own}
+        copied: list[PushRule] = []
+        for rule in own:
+            copied.append(rule)
+            if new not in known and not rule.is_default and _is_about_room(kind, rule, old):
+                conditions = [{**each, "pattern": new} if _names_room(each, old) else each for each in rule.conditions]
+                copied.append(replace(rule, rule_id=new, conditions=conditions))
+                known.add(new)
+        if len(copied) > len(own):
+            rules = rules.with_kind(kind, copied)
+    return rules
+
+
+def _is_about_room(kind: str, rule: PushRule, room_id: str) -> bool:
+    return (kind == "room" and rule.rule_id == room_id) or any(_names_room(each, room_id) for each in rule.conditions)
+
+
+def _names_room(condition: Mapping[str, Any], room_id: str) -> bool:
+    is_match = condition.get("kind") == "event_match" and condition.get("key") == "room_id"
+    return is_match and condition.get("pattern") == room_id
+
+
 def find_rule(rules: RuleSet, kind: str, rule_id: str) -> PushRule:
     """One rule. Raises NotFound (M_NOT_FOUND) if there is none, or no such kind."""
     for rule in rules.of_kind(kind) if kind in KINDS else ():

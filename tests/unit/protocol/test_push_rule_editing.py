@@ -4,7 +4,14 @@ import pytest
 
 from watchword.base import limits
 from watchword.base.errors import BadRequest, NotFound, Refusal, TooLarge
-from watchword.protocol.push_rule_editing import add_rule, delete_rule, find_rule, set_actions, set_enabled
+from watchword.protocol.push_rule_editing import (
+    add_rule,
+    delete_rule,
+    find_rule,
+    set_actions,
+    set_enabled,
+    with_room_replaced,
+)
 from watchword.protocol.push_rules import KINDS, PushRule, RuleSet
 
 DEFAULT = RuleSet.default("@me:hs")
@@ -155,3 +162,18 @@ def test_an_unknown_rule_is_not_found(kind: str) -> None:
         set_enabled(DEFAULT, kind, "a", True)
     with pytest.raises(NotFound):
         set_actions(DEFAULT, kind, "a", [])
+
+
+def test_rules_about_a_room_hold_for_its_replacement_too() -> None:
+    muted = {"actions": [], "conditions": [{"kind": "event_match", "key": "room_id", "pattern": "!old:hs"}]}
+    rules = add_rule(with_rules("room", "!old:hs", "!else:hs"), "override", "!old:hs", muted)
+    copied = with_room_replaced(rules, "!old:hs", "!new:hs")
+    assert order(copied, "room") == ["!old:hs", "!new:hs", "!else:hs"]
+    assert order(copied, "override") == ["!old:hs", "!new:hs"]
+    assert find_rule(copied, "override", "!new:hs").conditions[0]["pattern"] == "!new:hs"
+    assert with_room_replaced(copied, "!old:hs", "!new:hs") == copied
+
+
+def test_rules_about_other_rooms_are_not_copied() -> None:
+    rules = with_rules("room", "!else:hs")
+    assert with_room_replaced(rules, "!old:hs", "!new:hs") == rules

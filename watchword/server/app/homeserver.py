@@ -23,7 +23,7 @@ from watchword.edge.listener import Listeners, listens
 from watchword.edge.rate_limits import RateLimiter, allowances
 from watchword.edge.router import Router
 from watchword.edge.stopping import Stopping
-from watchword.protocol.ids import ServerName, UserId
+from watchword.protocol.ids import RoomId, ServerName, UserId
 from watchword.server import accounts, changes, e2ee, federation, media, push, rooms
 from watchword.server.accounts import endpoints as account_doors
 from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
@@ -49,6 +49,7 @@ from watchword.server.media.service import MediaService
 from watchword.server.media.thumbnails import Thumbnails
 from watchword.server.push import endpoints as push_doors
 from watchword.server.push.assembly import Push, assemble_push
+from watchword.server.push.rules import PushRules
 from watchword.server.rooms import endpoints as room_doors
 from watchword.server.rooms.assembly import RoomLimits, RoomPorts, Rooms, assemble_rooms
 from watchword.server.rooms.reader import RoomReader
@@ -114,6 +115,15 @@ class _KeysLater:
         return await self.reader.is_cross_signing_key(user_id, name)
 
 
+class _PushRulesLater:
+    """Lets rooms give push rules to the room that replaces another."""
+
+    rules: PushRules
+
+    async def copy_room_rules(self, user_id: UserId, old: RoomId, new: RoomId) -> None:
+        await self.rules.copy_room_rules(user_id, old, new)
+
+
 class Homeserver:
     """One server, wired. Parts are public: the command line and tests use them."""
 
@@ -151,6 +161,7 @@ class Homeserver:
         self.media = MediaService(
             database, files, clock, entropy, server_name, self.federation_out.media, settings.media_settings(config)
         )
+        push_rules_later = _PushRulesLater()
         self.rooms: Rooms = assemble_rooms(
             database,
             self.log,
@@ -162,12 +173,14 @@ class Homeserver:
                 self.accounts.user_data,
                 client,
                 self.federation_out.keys,
+                push_rules_later,
             ),
             RoomLimits(config.rooms.default_version, config.sync.rooms_in_memory_max, config.sync.event_cache_max),
         )
         rooms_later.reader = self.rooms.reader
         self._push_fetcher = settings.push_fetcher(config, self._resolver)
         self.push: Push = assemble_push(database, self.log, clock, entropy, self.rooms, self.accounts, self._push_fetcher)
+        push_rules_later.rules = self.push.rules
         self.federation_in = FederationIn.build(self.federation_out, self.log, self._fittings())
         self.sync: Sync = assemble_sync(
             SyncPorts(

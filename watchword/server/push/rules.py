@@ -14,7 +14,8 @@ import cachebox
 import orjson
 
 from watchword.base import limits
-from watchword.protocol.ids import UserId
+from watchword.protocol.ids import RoomId, UserId
+from watchword.protocol.push_rule_editing import with_room_replaced
 from watchword.protocol.push_rules import CompiledRules, RuleSet
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.accounts.user_data import UserData
@@ -94,6 +95,10 @@ class PushRules:
                 return
             async with self.database.write() as tx:
                 await self.user_data.put_account_data(tx, user_id, None, PUSH_RULES, new.to_account_data())
+
+    async def copy_room_rules(self, user_id: UserId, old: RoomId, new: RoomId) -> None:
+        """Give the rules about one room to the room that replaces it. Fits `rooms.ports.RoomPushRules`."""
+        await self.change(user_id, lambda rules: with_room_replaced(rules, old, new))
 
     async def _stored(self, user_id: UserId) -> Mapping[str, Any] | None:
         content = await self.accounts.account_data(user_id, None, PUSH_RULES)

@@ -17,12 +17,14 @@ from watchword.server.rooms.follower import RoomFollower
 from watchword.server.rooms.membership import Membership
 from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.pages import Pages
-from watchword.server.rooms.ports import EventSignatures, RemoteServers
+from watchword.server.rooms.ports import NO_PUSH_RULES, EventSignatures, RemoteServers, RoomPushRules
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.remote_assembly import RemoteGround, RemoteParts, assemble_remote
 from watchword.server.rooms.sent import REMEMBERED_MS, SentTransactions
 from watchword.server.rooms.stored import EventStore
+from watchword.server.rooms.upgrade import RoomUpgrader
+from watchword.server.rooms.upgrade_follow import RoomTransfer
 from watchword.server.rooms.view import Sights
 from watchword.server.rooms.writer import Identity, RoomWriter
 from watchword.storage import Database, Log, Tx
@@ -49,6 +51,7 @@ class RoomPorts:
     user_data: UserData
     servers: RemoteServers
     signatures: EventSignatures
+    push_rules: RoomPushRules = NO_PUSH_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ def assemble_rooms(
     maker = RoomMaker(writer, database, clock, entropy, server_name)
     membership = Membership(writer, maker, reader, registry, ports.accounts, remote.memberships, server_name)
     directory = Directory(database, reader, server_name)
+    transfer = RoomTransfer(reader, ports.accounts, ports.user_data, ports.push_rules)
     doors = RoomDoors(
         writer=writer,
         reader=reader,
@@ -109,6 +113,7 @@ def assemble_rooms(
         ephemeral=ephemeral,
         directory=directory,
         user_data=ports.user_data,
+        upgrader=RoomUpgrader(writer, reader, maker),
         clock=clock,
         server_name=server_name,
         default_room_version=limits.default_version,
@@ -122,7 +127,7 @@ def assemble_rooms(
         sent=sent,
         events=events,
         doors=doors,
-        follower=RoomFollower(database, log, membership, clock),
+        follower=RoomFollower(database, log, membership, clock, transfer),
         remote=remote,
         clock=clock,
     )

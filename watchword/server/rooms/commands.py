@@ -75,3 +75,18 @@ class CreateRoom:
     power_level_override: Mapping[str, Any] = field(default_factory=dict)
     creator_profile: Mapping[str, Any] = field(default_factory=dict)
     extra_invite_content: Mapping[UserId, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRoom:
+    """Replace a room by one of another version. additional_creators counts only where creators stand above all.
+
+    version: known to be supported. creator_profile: the keys that the member event in the new room carries.
+    Spec: client-server-api#post_matrixclientv3roomsroomidupgrade
+    """
+
+    room_id: RoomId
+    sender: UserId
+    version: str
+    additional_creators: Sequence[UserId] = ()
+    creator_profile: Mapping[str, Any] = field(default_factory=dict)

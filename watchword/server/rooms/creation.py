@@ -135,29 +135,42 @@ class RoomMaker:
         Raises Refusal: M_ROOM_IN_USE, M_INVALID_ROOM_STATE, M_BAD_JSON.
         """
         version = ROOM_VERSIONS[command.version]
-        room = Room(RoomId(""), 0, version, Members(self._server_name))
-        if not version.room_id_is_create_hash:
-            room.room_id = RoomId(f"!{self._entropy.letters(18, _OPAQUE)}:{self._server_name}")
-        first = Step(event_types.CREATE, "", create_content(command, version))
+        room = self.fresh(version)
         async with room.lock:
-            # The ID of a room of version 12 is the hash of this event: two rooms must not begin with the same one.
-            self._last_ts = max(self._clock.now_ms(), self._last_ts + 1)
-            create = await self._build(room, command.creator, first, self._last_ts)
-            room.room_id = create.pdu.room_id
+            create = await self.begin(room, command.creator, create_content(command, version))
             async with self._writer.appending(room) as (tx, durable):
                 await self._claim(tx, room, command)
                 await self._writer.appender.append(tx, room, create)
                 for step in self._steps(command, version):
-                    await self._writer.appender.append(tx, room, await self._build(room, command.creator, step))
+                    await self._writer.appender.append(tx, room, await self.build(room, command.creator, step))
             self._writer.registry.add(room)
         await durable()
         return room.room_id
 
-    async def _claim(self, tx: Tx, room: Room, command: CreateRoom) -> None:
+    def fresh(self, version: RoomVersion) -> Room:
+        """A room of which nothing is written yet; its ID is known where it is not made from the create event."""
+        room = Room(RoomId(""), 0, version, Members(self._server_name))
+        if not version.room_id_is_create_hash:
+            room.room_id = RoomId(f"!{self._entropy.letters(18, _OPAQUE)}:{self._server_name}")
+        return room
+
+    async def begin(self, room: Room, creator: UserId, content: Mapping[str, Any]) -> NewPdu:
+        """The create event of a fresh room, which has its ID from here on. Raises Refusal."""
+        # The ID of a room of version 12 is the hash of this event: two rooms must not begin with the same one.
+        self._last_ts = max(self._clock.now_ms(), self._last_ts + 1)
+        create = await self.build(room, creator, Step(event_types.CREATE, "", content), self._last_ts)
+        room.room_id = create.pdu.room_id
+        return create
+
+    async def claim(self, tx: Tx, room: Room, *, is_public: bool) -> None:
+        """Write the row of a fresh room."""
         room.room_nid = await self._writer.names.number(tx, room.room_id)
-        room.is_public = command.is_public
-        await tables.insert_room(tx, room.room_nid, room.room_id, command.version)
-        await tables.set_public(tx, room.room_nid, command.is_public)
+        room.is_public = is_public
+        await tables.insert_room(tx, room.room_nid, room.room_id, room.version.identifier)
+        await tables.set_public(tx, room.room_nid, is_public)
+
+    async def _claim(self, tx: Tx, room: Room, command: CreateRoom) -> None:
+        await self.claim(tx, room, is_public=command.is_public)
         if command.alias is not None:
             alias = RoomAlias(command.alias)
             if not await member_tables.insert_alias(tx, alias, room.room_id, command.creator):
@@ -170,7 +183,8 @@ class RoomMaker:
             if domain_of(user_id) == self._server_name:
                 yield invite_step(command, user_id)
 
-    async def _build(self, room: Room, sender: UserId, step: Step, ts: int | None = None) -> NewPdu:
+    async def build(self, room: Room, sender: UserId, step: Step, ts: int | None = None) -> NewPdu:
+        """One of a room's first events, allowed by what was appended before it. Raises Refusal."""
         if step.type == event_types.POWER_LEVELS and step.state_key == "":
             refused = decide.power_levels_refused(room, step.content)
             if refused is not None:

@@ -18,6 +18,7 @@ from watchword.server.rooms.ephemeral import Ephemeral
 from watchword.server.rooms.membership import VIA_MAX, Membership
 from watchword.server.rooms.pages import Pages
 from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.upgrade import RoomUpgrader
 from watchword.server.rooms.view import Reader
 from watchword.server.rooms.writer import RoomWriter
 
@@ -33,6 +34,7 @@ class RoomDoors:
     ephemeral: Ephemeral
     directory: Directory
     user_data: UserData
+    upgrader: RoomUpgrader
     clock: Clock
     server_name: ServerName
     default_room_version: str = DEFAULT_ROOM_VERSION

@@ -5,6 +5,7 @@ from watchword.server.rooms import (
     endpoints_membership,
     endpoints_reading,
     endpoints_sending,
+    endpoints_upgrade,
 )
 
 ENDPOINTS = (
@@ -12,4 +13,5 @@ ENDPOINTS = (
     *endpoints_membership.ENDPOINTS,
     *endpoints_reading.ENDPOINTS,
     *endpoints_directory.ENDPOINTS,
+    *endpoints_upgrade.ENDPOINTS,
 )

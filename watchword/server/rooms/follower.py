@@ -1,4 +1,5 @@
-"""What happens in rooms because something happened to an account: new names, first invites, the end.
+"""What happens in rooms because something happened to an account: new names, first invites, the end. And what happens to
+accounts because somebody joined a room that replaces another.
 
 A step is repeated after a crash at the worst: renewing a member event that says the same already, inviting who is invited,
 and leaving where one is not, change nothing.
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 from watchword.base.clock import Clock
 from watchword.base.errors import Refusal, StorageError, WatchwordError
 from watchword.protocol import event_types
-from watchword.protocol.ids import RoomId, UserId
-from watchword.server.changes import AccountCreated, AccountDeactivated, Change, ProfileChanged
+from watchword.protocol.ids import RoomId, UserId, domain_of
+from watchword.server.changes import AccountCreated, AccountDeactivated, Change, EventAppended, ProfileChanged
 from watchword.server.rooms.commands import ChangeMembership
 from watchword.server.rooms.membership import Membership
+from watchword.server.rooms.upgrade_follow import RoomTransfer
 from watchword.storage import Database, Log, Logged, Position
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class RoomFollower:
     log: Log[Change]
     membership: Membership
     clock: Clock
+    transfer: RoomTransfer
 
     async def run(self) -> None:
         """Act on what comes, for ever."""
@@ -42,7 +45,7 @@ class RoomFollower:
 
         def heard(logged: Logged[Change]) -> None:
             # Messages are no concern of ours: waking for each would cost more than everything done here.
-            if isinstance(logged.change, _CONCERN) or logged.position - saved >= _CURSOR_LAG_MAX:
+            if self._concerns(logged.change) or logged.position - saved >= _CURSOR_LAG_MAX:
                 concerned.set()
 
         async with self.database.read() as tx:
@@ -66,6 +69,13 @@ class RoomFollower:
             else:
                 cursor = batch[-1].position
 
+    def _concerns(self, change: Change) -> bool:
+        return isinstance(change, _CONCERN) or (isinstance(change, EventAppended) and self._is_own_join(change))
+
+    def _is_own_join(self, change: EventAppended) -> bool:
+        user_id = change.state_key
+        return change.membership == "join" and user_id is not None and domain_of(user_id) == self.membership.server_name
+
     async def _save(self, cursor: Position) -> Position:
         async with self.database.write() as tx:
             await self.log.move_cursor(tx, NAME, cursor)
@@ -80,6 +90,8 @@ class RoomFollower:
                     await self._try(ChangeMembership(room_id, inviter, user_id, "invite"))
             case AccountDeactivated(user_id=user_id):
                 await self._leave_all(user_id)
+            case EventAppended() if self._is_own_join(change):
+                await self.transfer.joined(change)
             case _:
                 return False
         return True

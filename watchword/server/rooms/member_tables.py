@@ -177,6 +177,10 @@ async def insert_alias(tx: Tx, alias: RoomAlias, room_id: RoomId, creator: UserI
     return changed > 0
 
 
+async def move_aliases(tx: Tx, old: RoomId, new: RoomId) -> None:
+    await tx.execute("UPDATE aliases SET room_id = ? WHERE room_id = ?", new, old)
+
+
 async def delete_alias(tx: Tx, alias: RoomAlias) -> None:
     await tx.execute("DELETE FROM aliases WHERE alias = ?", alias)
 

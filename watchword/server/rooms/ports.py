@@ -144,6 +144,24 @@ class EventSignatures(Protocol):
         ...
 
 
+class RoomPushRules(Protocol):
+    """What `rooms` asks of push rules. Fitted by `push.rules.PushRules`."""
+
+    async def copy_room_rules(self, user_id: UserId, old: RoomId, new: RoomId) -> None:
+        """Give a user's rules about one room to the room that replaces it; harmless if they are there already."""
+        ...
+
+
+class NoPushRules:
+    """A server without push rules."""
+
+    async def copy_room_rules(self, user_id: UserId, old: RoomId, new: RoomId) -> None:
+        return None
+
+
+NO_PUSH_RULES = NoPushRules()
+
+
 class InviteToSign(Protocol):
     """An invite that another server asks us to sign. Fitted by `federation.ports.IncomingInvite`."""
 

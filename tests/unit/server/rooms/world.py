@@ -52,6 +52,8 @@ from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.sent import SentTransactions
 from watchword.server.rooms.stored import EventStore
+from watchword.server.rooms.upgrade import RoomUpgrader
+from watchword.server.rooms.upgrade_follow import RoomTransfer
 from watchword.server.rooms.view import Sights
 from watchword.server.rooms.writer import Identity, RoomWriter
 from watchword.server.sync import endpoints as sync_doors
@@ -103,6 +105,9 @@ class Nobody:
 
     async def knock(self, command: ChangeMembership, via: Sequence[ServerName]) -> None:
         self.asked.append(("knock", list(via)))
+
+    async def copy_room_rules(self, user_id: UserId, old: RoomId, new: RoomId) -> None:
+        self.asked.append(("copy_room_rules", (user_id, old, new)))
 
     async def fetch_before(self, room: Room, ordering: int) -> bool:
         return False
@@ -219,7 +224,8 @@ class World:
         )
         self.directory = Directory(database, self.reader, HERE)
         self.pages = Pages(database, self.reader, self.nobody, clock)
-        self.follower = RoomFollower(database, log, self.membership, clock)
+        transfer = RoomTransfer(self.reader, self.accounts.reader, self.accounts.user_data, self.nobody)
+        self.follower = RoomFollower(database, log, self.membership, clock, transfer)
         self.doors = RoomDoors(
             writer=self.writer,
             reader=self.reader,
@@ -228,6 +234,7 @@ class World:
             ephemeral=self.ephemeral,
             directory=self.directory,
             user_data=self.accounts.user_data,
+            upgrader=RoomUpgrader(self.writer, self.reader, self.maker),
             clock=clock,
             server_name=HERE,
         )
