@@ -174,6 +174,36 @@ file_name_characters_max = 255
 content_type_characters_max = 255
 thumbnail_original_bytes_max = 10_485_760
 picture_head_bytes = 65_536
+thumbnail_source_bytes_max = 33_554_432
+thumbnails_failed_remembered_max = 10_000
+thumbnail_failed_ms = 3_600_000
+file_head_bytes = 512
+sandbox_job_ms = 20_000
+sandbox_idle_ms = 30_000
+sandbox_waiting_max = 64
+sandbox_result_bytes_max = 16_777_216
+media_used_noted_max = 20_000
+media_used_every_ms = 86_400_000
+media_sweep_ms = 600_000
+media_sweep_rows_max = 500
+quarantine_page_max = 500
+event_media_max = 20
+
+# Previews of web pages
+preview_url_bytes_max = 4_096
+preview_page_bytes_max = 1_048_576
+preview_image_bytes_max = 10_485_760
+preview_redirects_max = 5
+preview_timeout_ms = 15_000
+preview_connections_max = 32
+previews_active_max = 8
+previews_waiting_max = 64
+preview_fresh_ms = 3_600_000
+preview_failed_ms = 300_000
+previews_failed_remembered_max = 2_000
+previews_per_second = 1
+previews_burst = 30
+previews_stored_max = 20_000
 
 # Rooms of other servers
 extremities_max = 20
