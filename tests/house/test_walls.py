@@ -24,6 +24,7 @@ _PLANTED: Mapping[str, tuple[str, str]] = {
     "tables-client": ("watchword.networks.planted", "watchword.client.tables"),
     "tables-rooms": ("watchword.server.sync.planted", "watchword.server.rooms.tables"),
     "tables-federation": ("watchword.server.sync.planted", "watchword.server.federation.tables"),
+    "tables-moderation": ("watchword.server.sync.planted", "watchword.server.moderation.tables"),
     "tables-push": ("watchword.server.sync.planted", "watchword.server.push.tables"),
     "driver": ("watchword.server.rooms.planted", "apsw"),
 }

@@ -305,3 +305,24 @@ upstream_answer_bytes_max = 1_048_576
 upstream_timeout_ms = 15_000
 upstream_metadata_kept_ms = 3_600_000
 upstream_claim_characters_max = 255
+
+# Sliding sync. A saved connection is a few KiB; one in memory some hundred bytes for each room that its client knows.
+sliding_body_bytes_max = 262_144
+sliding_rules_max = 100
+sliding_patterns_max = 200
+sliding_filter_entries_max = 200
+sliding_name_characters_max = 255
+sliding_rooms_per_response_max = 1_000
+sliding_rooms_told_max = 20_000
+sliding_members_told_max = 100
+sliding_lists_max = 2_000
+sliding_filters_max = 32
+sliding_connections_max = 2_000
+sliding_connections_per_device_max = 16
+sliding_rest_after_ms = 600_000
+sliding_saved_ms_max = 30 * 86_400_000
+
+# Reports
+report_reason_characters_max = 4_000
+reports_per_day_max = 100
+reports_kept_max = 100_000

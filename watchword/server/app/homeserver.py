@@ -24,7 +24,7 @@ from watchword.edge.rate_limits import RateLimiter, allowances
 from watchword.edge.router import Router
 from watchword.edge.stopping import Stopping
 from watchword.protocol.ids import RoomId, ServerName, UserId
-from watchword.server import accounts, changes, e2ee, federation, media, push, rooms
+from watchword.server import accounts, changes, e2ee, federation, media, moderation, push, rooms
 from watchword.server.accounts import endpoints as account_doors
 from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
 from watchword.server.accounts.ports import NoAppservices
@@ -47,6 +47,8 @@ from watchword.server.media.door import MediaDoor
 from watchword.server.media.files import Files
 from watchword.server.media.service import MediaService
 from watchword.server.media.thumbnails import Thumbnails
+from watchword.server.moderation import endpoints as moderation_doors
+from watchword.server.moderation.assembly import Moderation, assemble_moderation
 from watchword.server.push import endpoints as push_doors
 from watchword.server.push.assembly import Push, assemble_push
 from watchword.server.push.rules import PushRules
@@ -70,6 +72,7 @@ SCHEMAS = (
     rooms.SCHEMA,
     federation.SCHEMA,
     push.SCHEMA,
+    moderation.SCHEMA,
 )
 _MAINTENANCE_MS = 600_000
 _REFUSED_PAUSE_MS = 1_000
@@ -154,7 +157,7 @@ class Homeserver:
         )
         recent = RecentChanges()
         e2ee_reader = keys_later.reader = E2eeReader(database, self.accounts.reader, recent)
-        ports = E2eePorts(self.accounts.reader, self.accounts.uia, rooms_later, client, rooms_later)
+        ports = E2eePorts(self.accounts.reader, self.accounts.uia, rooms_later, client, self.accounts.devices, rooms_later)
         self.e2ee = E2eeService(database, self.log, clock, entropy, server_name, ports, e2ee_reader)
         self.e2ee_follower = E2eeFollower(database, self.log, e2ee_reader, recent, self.e2ee.lists)
         files = Files(config.media_path, entropy)
@@ -181,6 +184,7 @@ class Homeserver:
         self._push_fetcher = settings.push_fetcher(config, self._resolver)
         self.push: Push = assemble_push(database, self.log, clock, entropy, self.rooms, self.accounts, self._push_fetcher)
         push_rules_later.rules = self.push.rules
+        self.moderation: Moderation = assemble_moderation(database, self.rooms.reader, clock)
         self.federation_in = FederationIn.build(self.federation_out, self.log, self._fittings())
         self.sync: Sync = assemble_sync(
             SyncPorts(
@@ -252,6 +256,7 @@ class Homeserver:
         router.mount(media_doors.ENDPOINTS, MediaDoor(self.media, Thumbnails(self.media.files), entropy, server_name))
         router.mount(room_doors.ENDPOINTS, self.rooms.doors)
         router.mount(push_doors.ENDPOINTS, self.push)
+        router.mount(moderation_doors.ENDPOINTS, self.moderation)
         router.mount(sync_doors.ENDPOINTS, self.sync.doors)
         if config.federation.enabled:
             router.mount(federation_doors.ENDPOINTS, self.federation_in.doors)

@@ -2,7 +2,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.unit.server.rooms.world import ALICE, PHONE, open_world
-
 from watchword.edge.requester import Requester
 
 
