@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from watchword.base.clock import Clock
 from watchword.base.errors import NotFound
 from watchword.edge.requester import Requester
-from watchword.protocol.ids import DeviceId
+from watchword.protocol.ids import DeviceId, UserId
 from watchword.server.accounts import tables
 from watchword.server.accounts.decide import device_name_refusal
 from watchword.server.accounts.sessions import Sessions
 from watchword.server.changes import Change, DeviceListChanged
-from watchword.storage import Database, Log
+from watchword.storage import Database, Log, Tx
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,20 @@ class Devices:
                 await tables.rename_device(tx, user_id, device_id, display_name)
                 await self.log.append(tx, DeviceListChanged(user_id, device_id))
         return False
+
+    async def make(self, tx: Tx, user_id: UserId, device_id: DeviceId, display_name: str | None) -> bool:
+        """Add a device that nobody is logged in to; False if the user has one of that ID. Raises BadRequest."""
+        refused = device_name_refusal(display_name)
+        if refused is not None:
+            raise refused.error()
+        if not await tables.insert_device(tx, user_id, device_id, display_name, self.clock.now_ms()):
+            return False
+        await self.log.append(tx, DeviceListChanged(user_id, device_id))
+        return True
+
+    async def end(self, tx: Tx, user_id: UserId, device_ids: Sequence[DeviceId]) -> None:
+        """Remove devices in the caller's transaction; those that are gone already are passed over."""
+        await self.sessions.end(tx, user_id, device_ids)
 
     async def delete(self, requester: Requester, device_ids: Sequence[DeviceId]) -> None:
         """Delete devices with their tokens; those that are gone already are passed over.

@@ -90,6 +90,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
 
 
 UNSTABLE_FEATURES = {
+    "org.matrix.msc3814": True,
     "org.matrix.msc4222": True,
     "org.matrix.msc3916.stable": True,
     "com.beeper.msc4169": True,

@@ -18,7 +18,7 @@ from watchword.server.changes import (
     EventAppended,
     StateChanged,
 )
-from watchword.server.e2ee import device_list_tables, tables, to_device_tables
+from watchword.server.e2ee import dehydrated_tables, device_list_tables, tables, to_device_tables
 from watchword.server.e2ee.backup import tables as backup_tables
 from watchword.server.e2ee.reader import E2eeReader
 from watchword.server.e2ee.recent_changes import RecentChanges
@@ -95,6 +95,7 @@ class E2eeFollower:
                 await device_list_tables.add_change(tx, logged.position, user_id, "", None)
                 await device_list_tables.forget_changes(tx, user_id, limits.device_list_changes_per_user_max)
             case DeviceDeleted(user_id=user_id, device_id=device_id):
+                await dehydrated_tables.delete_dehydrated(tx, user_id, device_id)
                 number = await tables.device_number(tx, user_id, device_id)
                 if number is not None:
                     await to_device_tables.delete_of_device(tx, number)

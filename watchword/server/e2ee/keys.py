@@ -51,23 +51,27 @@ class Keys:
         if not (upload.device_keys or upload.one_time_keys or upload.fallback_keys):
             return (await self.reader.key_counts(user_id, device_id))[0]
         async with self.database.write() as tx:
-            device = await tables.make_device(tx, user_id, device_id)
-            if upload.device_keys is not None:
-                await self._set_device_keys(tx, (user_id, device_id), device, upload.device_keys)
-            counts = await tables.one_time_key_counts(tx, device)
-            known = await tables.known_one_time_keys(tx, device, upload.one_time_keys)
-            new = decide.new_one_time_keys(upload.one_time_keys, known, sum(counts.values()))
-            if isinstance(new, Refused):
-                raise new.refusal()
-            await tables.add_one_time_keys(tx, device, new)
-            changed = len(new)
-            for key in upload.fallback_keys:
-                changed += await tables.set_fallback_key(tx, device, key)
-            left, _ = await self.reader.counts_of(tx, device)
-            if changed:
-                await self.log.append(tx, KeyCountsChanged(user_id, device_id))
-            # Also when nothing changed: "no keys" may be remembered of a device that had no number yet.
-            tx.after_commit(lambda: self.reader.keys_changed(user_id, device_id))
+            return await self.store(tx, user_id, device_id, upload)
+
+    async def store(self, tx: Tx, user_id: UserId, device_id: DeviceId, upload: KeysUpload) -> Mapping[str, int]:
+        """`upload` in the caller's transaction."""
+        device = await tables.make_device(tx, user_id, device_id)
+        if upload.device_keys is not None:
+            await self._set_device_keys(tx, (user_id, device_id), device, upload.device_keys)
+        counts = await tables.one_time_key_counts(tx, device)
+        known = await tables.known_one_time_keys(tx, device, upload.one_time_keys)
+        new = decide.new_one_time_keys(upload.one_time_keys, known, sum(counts.values()))
+        if isinstance(new, Refused):
+            raise new.refusal()
+        await tables.add_one_time_keys(tx, device, new)
+        changed = len(new)
+        for key in upload.fallback_keys:
+            changed += await tables.set_fallback_key(tx, device, key)
+        left, _ = await self.reader.counts_of(tx, device)
+        if changed:
+            await self.log.append(tx, KeyCountsChanged(user_id, device_id))
+        # Also when nothing changed: "no keys" may be remembered of a device that had no number yet.
+        tx.after_commit(lambda: self.reader.keys_changed(user_id, device_id))
         return left
 
     async def _set_device_keys(self, tx: Tx, name: tuple[UserId, DeviceId], device: int, keys: bytes) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester
 from watchword.protocol.ids import DeviceId, ServerName, UserId
+from watchword.storage.database import Tx
 from watchword.storage.log import Position
 
 
@@ -18,6 +19,18 @@ class Devices(Protocol):
 
     async def local_user_exists(self, user_id: UserId) -> bool:
         """Whether this server has, or had, the account."""
+        ...
+
+
+class DeviceAccounts(Protocol):
+    """Devices that nobody is logged in to. Fitted by `accounts`."""
+
+    async def make(self, tx: Tx, user_id: UserId, device_id: DeviceId, display_name: str | None) -> bool:
+        """Add a device without a session; False if the user has one of that ID. Raises BadRequest for a bad name."""
+        ...
+
+    async def end(self, tx: Tx, user_id: UserId, device_ids: Sequence[DeviceId]) -> None:
+        """Remove devices; those that are gone already are passed over."""
         ...
 
 

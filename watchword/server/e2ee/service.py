@@ -12,8 +12,9 @@ from watchword.protocol.ids import ServerName, UserId
 from watchword.server.changes import Change
 from watchword.server.e2ee.backup.service import KeyBackup
 from watchword.server.e2ee.cross_signing import CrossSigning
+from watchword.server.e2ee.dehydrated import Dehydrated
 from watchword.server.e2ee.keys import Keys
-from watchword.server.e2ee.ports import Devices, InteractiveAuth, RemoteDevices, SharedRooms, SharingHistory
+from watchword.server.e2ee.ports import DeviceAccounts, Devices, InteractiveAuth, RemoteDevices, SharedRooms, SharingHistory
 from watchword.server.e2ee.reader import E2eeReader
 from watchword.server.e2ee.remote_lists import RemoteLists
 from watchword.server.e2ee.to_device import ToDevice
@@ -33,6 +34,7 @@ class E2eePorts:
     auth: InteractiveAuth
     rooms: SharedRooms
     remote: RemoteDevices
+    accounts: DeviceAccounts
     sharing: SharingHistory | None = None
 
 
@@ -58,6 +60,7 @@ class E2eeService:
         self.cross_signing = CrossSigning(database, log, ports.devices, ports.auth, self.keys)
         self.to_device = ToDevice(database, log, clock, entropy, server_name, ports.devices, reader)
         self.backup = KeyBackup(database)
+        self.dehydrated = Dehydrated(database, log, reader, self.keys, ports.accounts)
 
     async def run(self) -> None:
         """Forget what is no longer needed, now and then, for ever."""

@@ -24,7 +24,7 @@ async def test_a_wrong_token_is_refused(world: World, query: str, errcode: str) 
 
 
 async def test_cross_signing_keys_are_uploaded_under_the_old_path_too(world: World) -> None:
-    (row,) = (row for row in ENDPOINTS if row.path.startswith("/_matrix/client/unstable/"))
+    (row,) = (row for row in ENDPOINTS if row.path.startswith("/_matrix/client/unstable/keys/"))
     request = Request("POST", row.path, json={"master_key": cross_signing_key("master", 5)})
     await row.handler(request, Requester(ALICE, None, 1), world.service)
     assert "master_key" in await world.reader.signing_key_edu(ALICE)

@@ -51,7 +51,7 @@ async def test_changes_name_who_came_and_who_left_if_somebody_can_tell(world: Wo
             return {CAROL}, {DAVE, CAROL}
 
     near = world.neighbours
-    ports = E2eePorts(near, near, near, near, History())
+    ports = E2eePorts(near, near, near, near, near, History())
     service = E2eeService(world.database, world.log, world.clock, SeededEntropy(2), HERE, ports, world.reader)
     assert await service.device_list_changes(ALICE, Position(0), Position(0)) == ({CAROL}, {DAVE})
 

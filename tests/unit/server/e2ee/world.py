@@ -16,13 +16,14 @@ from watchword.edge.requester import Requester, ServerRequester
 from watchword.protocol.ids import DeviceId, ServerName, UserId, domain_of
 from watchword.protocol.signatures import SigningKey, signable_json
 from watchword.protocol.unpadded_base64 import encode
-from watchword.server.changes import decode_change, encode_change
+from watchword.server.changes import Change, DeviceDeleted, decode_change, encode_change
 from watchword.server.e2ee import SCHEMA
 from watchword.server.e2ee.endpoints import ENDPOINTS
 from watchword.server.e2ee.follower import E2eeFollower
 from watchword.server.e2ee.reader import E2eeReader
 from watchword.server.e2ee.recent_changes import RecentChanges
 from watchword.server.e2ee.service import E2eePorts, E2eeService
+from watchword.storage.database import Tx
 from watchword.storage.log import Log, Position
 from watchword.storage.migrations import Schema, migrate
 from watchword.storage.sqlite import SqliteDatabase
@@ -46,6 +47,7 @@ class Neighbours:
         self.keys: dict[ServerName, Mapping[str, Any]] = defaultdict(dict)
         self.down: set[ServerName] = set()
         self.questions: list[tuple[str, Any]] = []
+        self.log: Log[Change]
 
     def share(self, *users: UserId) -> None:
         self.sharing.update(frozenset((a, b)) for a in users for b in users)
@@ -58,6 +60,17 @@ class Neighbours:
 
     async def local_user_exists(self, user_id: UserId) -> bool:
         return user_id in self.names
+
+    async def make(self, tx: Tx, user_id: UserId, device_id: DeviceId, display_name: str | None) -> bool:
+        if device_id in self.names[user_id]:
+            return False
+        self.names[user_id][device_id] = display_name
+        return True
+
+    async def end(self, tx: Tx, user_id: UserId, device_ids: Sequence[DeviceId]) -> None:
+        for device_id in device_ids:
+            del self.names[user_id][device_id]
+            await self.log.append(tx, DeviceDeleted(user_id, device_id))
 
     async def authorise(self, request: Request, requester: Requester, action: str, meaning: object) -> None:
         self.asked.append(action)
@@ -102,11 +115,12 @@ class World:
         self.log = Log(self.database, encode_change, decode_change)
         self.clock = ManualClock()
         self.neighbours = Neighbours()
+        self.neighbours.log = self.log
         self.recent = RecentChanges()
         self.reader = E2eeReader(self.database, self.neighbours, self.recent)
         near = self.neighbours
         self.service = E2eeService(
-            self.database, self.log, self.clock, SeededEntropy(1), HERE, E2eePorts(near, near, near, near), self.reader
+            self.database, self.log, self.clock, SeededEntropy(1), HERE, E2eePorts(near, near, near, near, near), self.reader
         )
         self.follower = E2eeFollower(self.database, self.log, self.reader, self.recent, self.service.lists)
 
@@ -125,9 +139,10 @@ class World:
         query: str = "",
         user: UserId = ALICE,
         device: DeviceId | None = PHONE,
+        under: str = "v3/",
     ) -> Any:
         """Knock as a client; the decoded answer. Refusals are raised."""
-        return await self._knock(Requester(user, device, 1), method, "/_matrix/client/v3/" + path, body, query)
+        return await self._knock(Requester(user, device, 1), method, f"/_matrix/client/{under}{path}", body, query)
 
     async def ask_as_server(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Knock as another server."""

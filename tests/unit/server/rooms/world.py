@@ -187,7 +187,7 @@ class World:
         self.accounts: Accounts = assemble_accounts(settings, self.database, self.log, self.clock, self.entropy, ports)
         recent = RecentChanges()
         self.e2ee_reader = E2eeReader(self.database, self.accounts.reader, recent)
-        e2ee_ports = E2eePorts(self.accounts.reader, self.accounts.uia, self._later, self.nobody)
+        e2ee_ports = E2eePorts(self.accounts.reader, self.accounts.uia, self._later, self.nobody, self.accounts.devices)
         self.e2ee = E2eeService(self.database, self.log, self.clock, self.entropy, HERE, e2ee_ports, self.e2ee_reader)
         self.e2ee_follower = E2eeFollower(self.database, self.log, self.e2ee_reader, recent, self.e2ee.lists)
         self._build_rooms(rooms_max, events_max)
