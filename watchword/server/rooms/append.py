@@ -9,19 +9,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from watchword.protocol import event_types
-from watchword.protocol.auth_rules import may_redact
-from watchword.protocol.canonical_json import encode
 from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId, ServerName, UserId, domain_of
-from watchword.protocol.redaction import redact
-from watchword.protocol.relations import relation_of
 from watchword.server.changes import Change, EventAppended, StateChanged
 from watchword.server.rooms import member_tables, records, tables
 from watchword.server.rooms.history import difference
 from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.records import MembershipRow, NewEvent
+from watchword.server.rooms.redactions import Redactions
+from watchword.server.rooms.relations_index import RelationIndex
 from watchword.server.rooms.room import Room
-from watchword.server.rooms.stored import EventStore, StoredEvent, pdu_of
+from watchword.server.rooms.stored import EventStore, StoredEvent
 from watchword.storage import Log, Position, Tx
 from watchword.storage.names import Names
 
@@ -91,11 +89,15 @@ class Appender:
         self._events = events
         self._memberships = memberships
         self._server_name = server_name
+        self.index = RelationIndex(names)
+        self.redactions = Redactions(log, names, events, self.index)
 
     async def append(self, tx: Tx, room: Room, event: NewPdu) -> StoredEvent:
         """Write the event; change the room in memory."""
         if not event.is_shown:
             return await self._keep_aside(tx, room, event)
+        if event.pdu.type == event_types.REDACTION:
+            event = replace(event, flags=event.flags | await self.redactions.flags_of(tx, room, event.pdu))
         position = await self._log.append(tx, self._change_of(event))
         fork = event.fork
         before = room.state if fork is None else fork.before
@@ -111,18 +113,28 @@ class Appender:
         else:
             room.extremities = dict(fork.extremities)
             room.forks = dict(fork.forks)
-        if fork is not None or not room.follows_newest:
-            room.follows_newest = fork is None
-            await tables.save_extremities(tx, room.room_nid, None if fork is None else room.extremities)
+        follows_newest = fork is None and stored.is_shown
+        if not follows_newest or not room.follows_newest:
+            room.follows_newest = follows_newest
+            await tables.save_extremities(tx, room.room_nid, None if follows_newest else room.extremities)
         room.last_position = position
         if event.missing:
             await tables.insert_missing(tx, room.room_nid, event.missing, records.ordering_of(position))
-        await self._relate(tx, room, stored)
-        await self._redact(tx, room, stored)
         self._events.remember(stored)
-        room.remember(stored)
         tx.after_failure(partial(self._events.forget, (stored.event_id,)))
+        if stored.is_shown:
+            room.remember(stored)
+            await self.index.note(tx, room.room_nid, stored)
+        await self._redact(tx, room, stored)
         return stored
+
+    async def _redact(self, tx: Tx, room: Room, stored: StoredEvent) -> None:
+        """Carry out the redaction that this event is, and those that waited for it."""
+        if stored.pdu.type in (event_types.REDACTION, event_types.MEMBER):
+            await self.redactions.carry_out(tx, room, stored)
+        # Our own event is new: nobody can have redacted it yet.
+        if domain_of(stored.pdu.sender) != self._server_name or stored.is_history:
+            await self.redactions.release(tx, room, stored)
 
     async def append_outliers(self, tx: Tx, room_nid: int, events: Iterable[tuple[Pdu, bytes, int]]) -> None:
         """Keep events of which we do not know the state before them: (pdu, json, flags), each after its auth events.
@@ -142,14 +154,19 @@ class Appender:
 
     async def append_old(self, tx: Tx, room: Room, event: OldPdu) -> int:
         """Give an event of the past its place in the timeline; nothing is logged, and the current state stays."""
-        new = NewPdu(event.pdu, event.json, event.flags, is_known=True)
+        flags = event.flags
+        if not flags & records.NOT_SHOWN:
+            flags |= await self.redactions.flags_of(tx, room, event.pdu)
+        new = NewPdu(event.pdu, event.json, flags, is_known=True)
         stored = await self._insert(tx, room, new, event.ordering, event.before)
         await tables.insert_overlay(tx, stored.nid, event.base_position, event.overlay)
         self._events.forget((stored.event_id,))
         tx.after_commit(partial(self._events.forget, (stored.event_id,)))
         if new.is_shown:
-            await self._relate(tx, room, stored)
+            if stored.is_shown:
+                await self.index.note(tx, room.room_nid, stored)
             await self._redact(tx, room, stored)
+            await self.redactions.prune_late(tx, room, stored)
         room.forget_recent()
         return stored.nid
 
@@ -161,8 +178,12 @@ class Appender:
         room.last_position = position
         return position
 
-    def _change_of(self, event: NewPdu) -> EventAppended:
+    def _change_of(self, event: NewPdu) -> Change:
         pdu = event.pdu
+        is_sent_out = domain_of(pdu.sender) == self._server_name if event.is_sent_out is None else event.is_sent_out
+        if event.flags & records.HIDDEN and not is_sent_out:
+            # It takes its place, and there is nothing to tell.
+            return StateChanged(pdu.room_id, [])
         membership = pdu.content.get("membership") if pdu.type == event_types.MEMBER else None
         return EventAppended(
             pdu.room_id,
@@ -170,7 +191,7 @@ class Appender:
             pdu.type,
             pdu.state_key,
             pdu.sender,
-            domain_of(pdu.sender) == self._server_name if event.is_sent_out is None else event.is_sent_out,
+            is_sent_out,
             membership if isinstance(membership, str) else None,
         )
 
@@ -276,48 +297,3 @@ class Appender:
             room.joined_since.pop(user_id, None)
         if is_local:
             tx.after_commit(partial(self._memberships.note, row))
-
-    async def _relate(self, tx: Tx, room: Room, stored: StoredEvent) -> None:
-        relation = relation_of(stored.pdu.content)
-        if relation is not None:
-            await tables.insert_relation(tx, room.room_nid, relation[1], relation[0], stored.nid)
-
-    async def _redact(self, tx: Tx, room: Room, stored: StoredEvent) -> None:
-        """Carry out the redaction that this event is, or that waited for this event."""
-        if stored.pdu.type == event_types.REDACTION and stored.pdu.redacts is not None:
-            target = await self._events.one(tx, stored.pdu.redacts)
-            if target is None:
-                await tables.insert_pending_redaction(tx, stored.pdu.redacts, stored.nid)
-            else:
-                await self._prune(tx, room, target, stored)
-        if domain_of(stored.pdu.sender) == self._server_name and stored.ordering == records.ordering_of(room.last_position):
-            return  # Our own event is new: nobody can have redacted it yet.
-        for nid in await tables.take_pending_redactions(tx, stored.event_id):
-            rows = await tables.events_by_nid(tx, (nid,))
-            for redaction in await self._events.decoded(tx, list(rows.values())):
-                await self._prune(tx, room, stored, redaction)
-
-    async def _prune(self, tx: Tx, room: Room, target: StoredEvent, redaction: StoredEvent) -> None:
-        if target.pdu.room_id != room.room_id or target.redacted_by_nid is not None:
-            return
-        if not may_redact(redaction.pdu, target.pdu, room.levels(), room.version):
-            return
-        raw = redact(target.pdu.json, room.version)
-        await tables.prune_event(tx, target.nid, encode(raw, room.version.strict_canonical_json), redaction.nid)
-        relation = relation_of(target.pdu.content)
-        if relation is not None:
-            await tables.delete_relation(tx, room.room_nid, relation.event_id, relation.rel_type, target.nid)
-        # Its successor shows what it said, too.
-        stale = {target.event_id, *(await self._successors(tx, room, target))}
-        self._events.forget(stale)
-        tx.after_commit(partial(self._events.forget, stale))
-        room.forget_recent()
-        room.prune(pdu_of(target.event_id, raw, room.version))
-
-    async def _successors(self, tx: Tx, room: Room, target: StoredEvent) -> Collection[EventId]:
-        """Events that stood, or stand, at the address of a state event."""
-        address = target.pdu.state_address
-        if address is None:
-            return ()
-        numbers = [await self._names.number(tx, name) for name in address]
-        return [event_id for _, _, event_id in await tables.state_intervals(tx, room.room_nid, numbers[0], numbers[1])]

@@ -13,6 +13,7 @@ from watchword.protocol.auth_event_selection import auth_state_keys
 from watchword.protocol.auth_state import AuthState
 from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId, RoomId, UserId, domain_of
+from watchword.protocol.power_levels import PowerLevels
 from watchword.protocol.room_versions import RoomVersion
 from watchword.server.rooms.commands import ChangeMembership, SendEvent
 
@@ -241,3 +242,12 @@ def authorise(room: RoomSnapshot, draft: Draft) -> str | None:
         draft.redacts,
     )
     return auth_rules.check(pdu, room.auth_state())
+
+
+def redacts_events(pdu: Pdu, levels: PowerLevels) -> bool:
+    """Whether a member event takes what its target said with it: a kick or ban by somebody who may redact, and says so."""
+    if pdu.content.get("membership") not in ("leave", "ban") or pdu.sender == pdu.state_key:
+        return False
+    if not any(pdu.content.get(name) is True for name in ("redact_events", "org.matrix.msc4293.redact_events")):
+        return False
+    return levels.user_level(pdu.sender) >= max(levels.redact, levels.events.get(event_types.REDACTION, levels.redact))

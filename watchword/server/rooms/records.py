@@ -16,6 +16,9 @@ SOFT_FAILED = 2
 OUTLIER = 4
 UNAUTHORISED = 8
 """Beside REJECTED: its own auth events do not allow it, so that it may not even win in a resolution of state."""
+HIDDEN = 16
+"""A redaction whose target is not here, or which may not redact it: part of the graph, and nobody is shown it."""
+NOT_SHOWN = REJECTED | SOFT_FAILED | HIDDEN
 
 
 def ordering_of(position: int) -> int:

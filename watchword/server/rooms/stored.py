@@ -49,7 +49,7 @@ class StoredEvent:
     @property
     def is_shown(self) -> bool:
         """Whether clients may ever see it."""
-        return self.ordering is not None and not self.flags & (records.REJECTED | records.SOFT_FAILED)
+        return self.ordering is not None and not self.flags & records.NOT_SHOWN
 
     @property
     def is_history(self) -> bool:

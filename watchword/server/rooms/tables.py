@@ -165,7 +165,7 @@ async def event_ids_by_nid(tx: ReadTx, event_nids: Collection[int]) -> dict[int,
 async def timeline_forward(tx: ReadTx, room_nid: int, after: int, until: int, limit: int) -> list[EventRow]:
     """Shown events with after < ordering <= until, oldest first."""
     rows = await tx.fetch_all(
-        f"SELECT {_EVENT} FROM events WHERE room_nid = ? AND ordering > ? AND ordering <= ? AND flags & 3 = 0 "  # noqa: S608
+        f"SELECT {_EVENT} FROM events WHERE room_nid = ? AND ordering > ? AND ordering <= ? AND flags & 19 = 0 "  # noqa: S608
         "ORDER BY ordering LIMIT ?",
         room_nid,
         after,
@@ -178,7 +178,7 @@ async def timeline_forward(tx: ReadTx, room_nid: int, after: int, until: int, li
 async def timeline_backward(tx: ReadTx, room_nid: int, after: int, until: int, limit: int) -> list[EventRow]:
     """Shown events with after < ordering <= until, newest first."""
     rows = await tx.fetch_all(
-        f"SELECT {_EVENT} FROM events WHERE room_nid = ? AND ordering > ? AND ordering <= ? AND flags & 3 = 0 "  # noqa: S608
+        f"SELECT {_EVENT} FROM events WHERE room_nid = ? AND ordering > ? AND ordering <= ? AND flags & 19 = 0 "  # noqa: S608
         "ORDER BY ordering DESC LIMIT ?",
         room_nid,
         after,
@@ -208,26 +208,6 @@ async def take_pending_redactions(tx: Tx, target: EventId) -> list[int]:
     if rows:
         await tx.execute("DELETE FROM pending_redactions WHERE target_event_id = ?", target)
     return [int(row[0]) for row in rows]
-
-
-async def insert_relation(tx: Tx, room_nid: int, parent: EventId, rel_type: str, child_nid: int) -> None:
-    await tx.execute(
-        "INSERT INTO relations (room_nid, parent_event_id, rel_type, child_nid) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        room_nid,
-        parent,
-        rel_type,
-        child_nid,
-    )
-
-
-async def delete_relation(tx: Tx, room_nid: int, parent: EventId, rel_type: str, child_nid: int) -> None:
-    await tx.execute(
-        "DELETE FROM relations WHERE room_nid = ? AND parent_event_id = ? AND rel_type = ? AND child_nid = ?",
-        room_nid,
-        parent,
-        rel_type,
-        child_nid,
-    )
 
 
 # Auth chains

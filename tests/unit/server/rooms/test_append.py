@@ -152,7 +152,7 @@ async def test_redacting_an_event_breaks_the_relation_it_had(world: World) -> No
 
     async def relations() -> int:
         async with world.database.read() as tx:
-            row = await tx.fetch_one("SELECT COUNT(*) FROM relations")
+            row = await tx.fetch_one("SELECT COUNT(*) FROM event_relations")
         assert row is not None
         return int(row[0])
 
