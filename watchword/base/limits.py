@@ -326,3 +326,54 @@ sliding_saved_ms_max = 30 * 86_400_000
 report_reason_characters_max = 4_000
 reports_per_day_max = 100
 reports_kept_max = 100_000
+sliding_bump_stamps_max = 20_000
+
+# Old streams: events of an answer of /events, and presences of an answer of /initialSync
+old_stream_page_max = 200
+old_stream_presence_max = 1_000
+
+# Search: taken into the index at once, pages, and what one question looks at
+search_batch_max = 50
+search_cleared_at_once = 200
+search_page_default = 10
+search_page_max = 100
+search_term_characters_max = 1_024
+search_terms_max = 20
+search_rooms_max = 5_000
+search_scanned_max = 2_000
+search_ranked_max = 300
+search_counted_max = 1_000
+search_highlights_max = 100
+search_context_max = 50
+search_context_default = 5
+predecessors_max = 20
+people_filled_at_once = 100
+people_words_max = 64
+people_page_default = 10
+people_page_max = 100
+people_looked_at_max = 500
+mutual_rooms_page_max = 100
+
+# Relations: children looked at or told of with one event
+relations_page_default = 50
+relations_page_max = 500
+relations_depth_max = 3
+relations_walked_max = 20_000
+edits_looked_at_max = 100
+references_bundled_max = 1_000
+thread_events_looked_at_max = 10_000
+threads_page_default = 20
+threads_page_max = 100
+threads_looked_at_max = 500
+thread_subscriptions_page_default = 100
+thread_subscriptions_page_max = 500
+redacted_with_relations_max = 1_000
+redacted_rel_types_max = 50
+redactions_at_once = 50
+member_redaction_events_at_once = 1_000
+
+# Rendezvous: where two devices of a person meet to sign one of them in
+rendezvous_sessions_max = 1_000
+rendezvous_data_bytes_max = 4_096
+rendezvous_writes_max = 100
+rendezvous_lifetime_ms = 300_000

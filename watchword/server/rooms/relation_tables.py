@@ -233,10 +233,10 @@ async def references(
 
 @dataclass(frozen=True, slots=True)
 class ThreadRow:
-    """A thread as somebody sees it. latest_nid: None if nothing is left of it."""
+    """A thread as somebody sees it. latest: number and ordering of its newest event; None if nothing is left of it."""
 
     events: int
-    latest_nid: int | None
+    latest: tuple[int, int] | None
     has_taken_part: bool
 
 
@@ -248,8 +248,9 @@ async def thread_summaries(
         "SELECT t.root_id, t.events - (SELECT COUNT(*) FROM event_relations AS r WHERE r.room_nid = t.room_nid "
         "AND r.parent_id = t.root_id AND r.sender_nid IN (SELECT value FROM json_each(w.without)) "
         "AND r.rel_type = 'm.thread'), "
-        "(SELECT r.child_nid FROM event_relations AS r WHERE r.room_nid = t.room_nid AND r.parent_id = t.root_id "
-        "AND r.rel_type = 'm.thread' AND r.sender_nid NOT IN (SELECT value FROM json_each(w.without)) "
+        "(SELECT json_array(r.child_nid, r.ordering) FROM event_relations AS r "
+        "WHERE r.room_nid = t.room_nid AND r.parent_id = t.root_id AND r.rel_type = 'm.thread' "
+        "AND r.sender_nid NOT IN (SELECT value FROM json_each(w.without)) "
         "ORDER BY r.ordering DESC LIMIT 1), "
         "EXISTS (SELECT 1 FROM event_relations AS r WHERE r.room_nid = t.room_nid AND r.parent_id = t.root_id "
         "AND r.sender_nid = w.user_nid AND r.rel_type = 'm.thread') "
@@ -260,22 +261,25 @@ async def thread_summaries(
         json.dumps(list(without)),
         json.dumps(list(root_ids)),
     )
-    return {EventId(row[0]): ThreadRow(int(row[1]), None if row[2] is None else int(row[2]), bool(row[3])) for row in rows}
+    return {
+        EventId(row[0]): ThreadRow(int(row[1]), None if row[2] is None else tuple(json.loads(row[2])), bool(row[3]))
+        for row in rows
+    }
 
 
 async def thread_events(
     tx: ReadTx, room_nid: int, root_id: EventId, without: Collection[int], limit: int
-) -> list[tuple[int, int, int]]:
-    """What is in a thread: (number, ordering, number of the sender), the newest first."""
+) -> list[tuple[int, int]]:
+    """What is in a thread: (number, ordering), the newest first."""
     rows = await tx.fetch_all(
-        "SELECT child_nid, ordering, sender_nid FROM event_relations WHERE room_nid = ? AND parent_id = ? "
+        "SELECT child_nid, ordering FROM event_relations WHERE room_nid = ? AND parent_id = ? "
         "AND rel_type = 'm.thread' AND sender_nid NOT IN (SELECT value FROM json_each(?)) ORDER BY ordering DESC LIMIT ?",
         room_nid,
         root_id,
         json.dumps(list(without)),
         limit,
     )
-    return [(int(row[0]), int(row[1]), int(row[2])) for row in rows]
+    return [(int(row[0]), int(row[1])) for row in rows]
 
 
 async def related_to(

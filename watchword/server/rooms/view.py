@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from watchword.protocol import client_events, event_types
 from watchword.protocol.ids import EventId, UserId
-from watchword.server.rooms import graph_tables, tables
+from watchword.server.rooms import graph_tables, records, tables
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.sent import SentTransactions
 from watchword.server.rooms.stored import EventStore, StoredEvent
@@ -52,6 +52,13 @@ class RoomView:
             # The short cut speaks of the line; what was fetched of the past was sent under another visibility, perhaps.
             sight = replace(sight, all_visible=False)
         return sight.sees(event.pdu, event.position, overlay=self.overlays.get(event.nid))
+
+    def sees_message(self, nid: int, ordering: int) -> bool:
+        """Whether the reader may see a shown event that is no state, by its number and place alone."""
+        sight = self.sight
+        if sight.all_visible and records.is_history(ordering):
+            sight = replace(sight, all_visible=False)
+        return sight.sees_message(records.position_of(ordering), self.overlays.get(nid))
 
     def encode(self, event: StoredEvent, now_ms: int, *, with_room_id: bool = True, relations: bytes | None = None) -> bytes:
         """The client form of an event for this reader."""
@@ -178,9 +185,12 @@ class Sights:
         """Learn about events whose state is not the line's, before asking what the view sees of them."""
         if view.sight.all_visible:
             events = [event for event in events if event.is_history]
-        if not events:
-            return
-        nids = [event.nid for event in events if event.nid not in view.overlays]
+        if events:
+            await self.learn(tx, view, [event.nid for event in events])
+
+    async def learn(self, tx: ReadTx, view: RoomView, nids: Sequence[int]) -> None:
+        """The same by number, for events of which no more is known."""
+        nids = [nid for nid in nids if nid not in view.overlays]
         wanted = ((event_types.HISTORY_VISIBILITY, ""), (event_types.MEMBER, view.reader.user_id))
         laid = {nid: overlay for nid, (_, overlay) in (await graph_tables.overlays(tx, nids)).items()}
         ids = [laid[nid][key] for nid in laid for key in wanted if laid[nid].get(key) is not None]

@@ -65,11 +65,7 @@ class Sight:
             return True
         if overlay is not None and overlay.unknown:
             return False
-        before = self._judge(
-            position,
-            self._visibility(position - 1, overlay),
-            self._membership(position - 1, overlay),
-        )
+        before = self.sees_message(position, overlay)
         if before or pdu.state_key is None:
             return before
         if pdu.type == event_types.HISTORY_VISIBILITY and pdu.state_key == "":
@@ -79,6 +75,15 @@ class Sight:
                 position, self._visibility(position - 1, overlay), _text(pdu.content.get("membership")), own=True
             )
         return False
+
+    def sees_message(self, position: int, overlay: "Overlay | None" = None) -> bool:
+        """Whether the reader may see what is no state at this position: by the state before it alone."""
+        if self.all_visible:
+            return True
+        if overlay is not None and overlay.unknown:
+            return False
+        visibility, membership = self._visibility(position - 1, overlay), self._membership(position - 1, overlay)
+        return self._judge(position, visibility, membership)
 
     def membership_at(self, pdu: Pdu, position: int, overlay: "Overlay | None" = None) -> str:
         """The reader's own membership at an event, for `unsigned.membership`; `leave` if he had none."""
