@@ -250,6 +250,16 @@ class Presence(Struct, frozen=True):
     enabled: Annotated[bool, _about("Whether users see who is online. It costs traffic with other servers.")] = True
 
 
+class Rendezvous(Struct, frozen=True):
+    """Signing in a device with the help of another, by QR code."""
+
+    enabled: Annotated[bool, _about("Whether devices may meet here.")] = True
+    open_to_all: Annotated[
+        bool,
+        _about("Whether a device that is not logged in yet may begin, so that it may be the one that shows the code."),
+    ] = False
+
+
 class Limits(Struct, frozen=True):
     """What the process takes on at once."""
 
@@ -339,6 +349,7 @@ class Config(Struct, frozen=True, kw_only=True):
     database: Database = Database()
     sync: Sync = Sync()
     presence: Presence = Presence()
+    rendezvous: Rendezvous = Rendezvous()
     limits: Limits = Limits()
     logs: Logs = Logs()
     metrics: Metrics = Metrics()

@@ -52,12 +52,16 @@ from watchword.server.moderation.assembly import Moderation, assemble_moderation
 from watchword.server.push import endpoints as push_doors
 from watchword.server.push.assembly import Push, assemble_push
 from watchword.server.push.rules import PushRules
+from watchword.server.rendezvous import endpoints as rendezvous_doors
+from watchword.server.rendezvous.endpoints import RendezvousDoors
+from watchword.server.rendezvous.sessions import RendezvousSessions
 from watchword.server.rooms import endpoints as room_doors
 from watchword.server.rooms.assembly import RoomLimits, RoomPorts, Rooms, assemble_rooms
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.sharing import SharingHistory
 from watchword.server.rooms.writer import Identity
 from watchword.server.sync import endpoints as sync_doors
+from watchword.server.sync import endpoints_old_streams as old_stream_doors
 from watchword.server.sync.assembly import Sync, SyncPorts, assemble_sync
 from watchword.storage import Database, Log, Position, Schema, SqliteDatabase, migrate
 from watchword.storage.folder import FolderClaim
@@ -255,9 +259,14 @@ class Homeserver:
         router.mount(e2ee_doors.ENDPOINTS, self.e2ee)
         router.mount(media_doors.ENDPOINTS, MediaDoor(self.media, Thumbnails(self.media.files), entropy, server_name))
         router.mount(room_doors.ENDPOINTS, self.rooms.doors)
+        if config.rendezvous.enabled:
+            meeting = RendezvousSessions(self.world.clock, entropy)
+            doors = RendezvousDoors(meeting, config.base_url, config.rendezvous.open_to_all)
+            router.mount(rendezvous_doors.ENDPOINTS, doors)
         router.mount(push_doors.ENDPOINTS, self.push)
         router.mount(moderation_doors.ENDPOINTS, self.moderation)
         router.mount(sync_doors.ENDPOINTS, self.sync.doors)
+        router.mount(old_stream_doors.ENDPOINTS, self.sync.old_streams)
         if config.federation.enabled:
             router.mount(federation_doors.ENDPOINTS, self.federation_in.doors)
         return router

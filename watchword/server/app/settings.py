@@ -83,7 +83,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
         server_delegation=config.well_known.server,
         support_contacts=contacts,
         support_page=contact.support_page,
-        unstable_features=UNSTABLE_FEATURES,
+        unstable_features=unstable_features(config),
         may_change_password=config.registration.password_login,
         default_room_version=config.rooms.default_version,
     )
@@ -96,3 +96,9 @@ UNSTABLE_FEATURES = {
     "com.beeper.msc4169": True,
 }
 """Flags of what is served under old names. Spec: client-server-api#get_matrixclientversions"""
+
+
+def unstable_features(config: Config) -> dict[str, bool]:
+    """Flags of what this server serves under old names, and beyond the specification."""
+    optional = {"org.matrix.msc4108": config.rendezvous.enabled}
+    return {**UNSTABLE_FEATURES, **{name: True for name, is_served in optional.items() if is_served}}

@@ -26,3 +26,8 @@ def test_nobody_is_named_by_default() -> None:
 
 def test_media_takes_the_sizes_of_the_configuration() -> None:
     assert settings.media_settings(_config(media__upload_bytes_max="7MiB")).upload_bytes_max == 7 * 1024 * 1024
+
+
+def test_a_flag_is_shown_only_while_its_feature_is_served() -> None:
+    assert "org.matrix.msc4108" in settings.unstable_features(_config())
+    assert "org.matrix.msc4108" not in settings.unstable_features(_config(rendezvous__enabled="false"))
