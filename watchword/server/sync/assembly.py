@@ -12,6 +12,7 @@ from watchword.server.sync.device_lists import DeviceLists
 from watchword.server.sync.endpoints import SyncDoors
 from watchword.server.sync.filters import Filters
 from watchword.server.sync.invites import InviteSections
+from watchword.server.sync.old_streams import OldStreams, RoomBell
 from watchword.server.sync.ports import Presence, PushRules, UnreadCounts
 from watchword.server.sync.rooms import RoomSections
 from watchword.server.sync.service import SyncService
@@ -42,6 +43,7 @@ class Sync:
     service: SyncService
     waiting: WaitingRoom
     doors: SyncDoors
+    old_streams: OldStreams
 
 
 def assemble_sync(ports: SyncPorts) -> Sync:
@@ -62,4 +64,7 @@ def assemble_sync(ports: SyncPorts) -> Sync:
         stopping=ports.stopping,
         clock=ports.clock,
     )
-    return Sync(service, waiting, SyncDoors(service, Filters(ports.accounts)))
+    bell = RoomBell()
+    bell.listen(ports.log)
+    old_streams = OldStreams(ports.log, rooms, ports.accounts, ports.presence, waiting, bell, ports.stopping, ports.clock)
+    return Sync(service, waiting, SyncDoors(service, Filters(ports.accounts)), old_streams)

@@ -57,10 +57,12 @@ from watchword.server.rooms.upgrade_follow import RoomTransfer
 from watchword.server.rooms.view import Sights
 from watchword.server.rooms.writer import Identity, RoomWriter
 from watchword.server.sync import endpoints as sync_doors
+from watchword.server.sync import endpoints_old_streams as old_stream_doors
 from watchword.server.sync.device_lists import DeviceLists
 from watchword.server.sync.endpoints import SyncDoors
 from watchword.server.sync.filters import Filters
 from watchword.server.sync.invites import InviteSections
+from watchword.server.sync.old_streams import OldStreams, RoomBell
 from watchword.server.sync.ports import Unread
 from watchword.server.sync.rooms import RoomSections
 from watchword.server.sync.service import SyncService
@@ -198,6 +200,7 @@ class World:
             (e2ee_doors.ENDPOINTS, self.e2ee),
             (room_doors.ENDPOINTS, self.doors),
             (sync_doors.ENDPOINTS, self.sync_doors),
+            (old_stream_doors.ENDPOINTS, self.old_streams),
         ):
             for endpoint in endpoints:
                 self._table.add(endpoint.method, endpoint.path, (endpoint, service))
@@ -255,6 +258,18 @@ class World:
             waiting=self.waiting,
             stopping=self.stopping,
             clock=self.clock,
+        )
+        bell = RoomBell()
+        bell.listen(self.log)
+        self.old_streams = OldStreams(
+            self.log,
+            self.reader,
+            self.accounts.reader,
+            self.accounts.presence,
+            self.waiting,
+            bell,
+            self.stopping,
+            self.clock,
         )
         self.sync_doors = SyncDoors(self.service, Filters(self.accounts.reader))
 
