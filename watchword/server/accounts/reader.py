@@ -102,6 +102,11 @@ class AccountReader:
         async with self._database.read() as tx:
             return await tables.any_account(tx)
 
+    async def users_after(self, after: str, limit: int) -> Sequence[UserId]:
+        """Users with an account of their own, in order of their ID, after one of them ('' to begin)."""
+        async with self._database.read() as tx:
+            return await tables.users_after(tx, after, limit)
+
     async def is_erased(self, user_id: UserId) -> bool:
         """Whether newcomers get redacted copies of what this user sent. Spec: client-server-api#account-deactivation"""
         account = await self.account(user_id)

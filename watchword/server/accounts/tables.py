@@ -47,6 +47,16 @@ async def account(tx: ReadTx, user_id: UserId) -> Account | None:
     return None if row is None else _account(row)
 
 
+async def users_after(tx: ReadTx, after: str, limit: int) -> Sequence[UserId]:
+    """Users with an account of their own, in order of their ID, after one of them ('' to begin)."""
+    rows = await tx.fetch_all(
+        "SELECT user_id FROM accounts WHERE user_id > ? AND is_deactivated = 0 AND is_guest = 0 ORDER BY user_id LIMIT ?",
+        after,
+        limit,
+    )
+    return [UserId(row[0]) for row in rows]
+
+
 async def any_account(tx: ReadTx) -> bool:
     return await tx.fetch_one("SELECT user_id FROM accounts LIMIT 1") is not None
 
