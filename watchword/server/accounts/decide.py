@@ -14,7 +14,9 @@ DUMMY = "m.login.dummy"
 REGISTRATION_TOKEN = "m.login.registration_token"  # noqa: S105
 APPSERVICE = "m.login.application_service"
 
-PRESENCES = frozenset({"online", "offline", "unavailable"})
+BUSY = "org.matrix.msc3026.busy"
+"""The user is there and does not want to be disturbed. Spec: proposals/3026"""
+PRESENCES = frozenset({"online", "offline", "unavailable", BUSY})
 SERVER_CONTROLLED_TYPES = frozenset({"m.fully_read", "m.push_rules"})
 
 _NAMESPACED = re.compile(r"[a-z][a-z0-9._-]*")
@@ -267,7 +269,8 @@ def rested(state: PresenceState, now_ms: int) -> PresenceState:
     idle_ms = now_ms - state.last_active_ts
     if state.presence == "offline" or idle_ms < limits.presence_idle_ms:
         return state
-    presence = "offline" if idle_ms >= limits.presence_gone_ms else "unavailable"
+    # Busy is what he chose; that his hands rest does not make it less true.
+    presence = "offline" if idle_ms >= limits.presence_gone_ms else BUSY if state.presence == BUSY else "unavailable"
     if presence == state.presence:
         return state
     return PresenceState(presence, state.status_msg, state.last_active_ts, currently_active=False)

@@ -35,6 +35,12 @@ async def put_account_data(request: Request, requester: Requester, accounts: Acc
     return Reply.EMPTY
 
 
+async def delete_account_data(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    user_id = _own(request, requester)
+    await accounts.user_data.delete_account_data(user_id, _room(request), request.param("type", str))
+    return Reply.EMPTY
+
+
 async def get_tags(request: Request, requester: Requester, accounts: Accounts) -> Reply:
     user_id = _own(request, requester)
     content = await accounts.reader.account_data(user_id, request.param("roomId", parse_room_id), TAGS)
@@ -72,6 +78,7 @@ _USER = "/_matrix/client/v3/user/{userId}"
 _GLOBAL = f"{_USER}/account_data/{{type}}"
 _ROOM = f"{_USER}/rooms/{{roomId}}/account_data/{{type}}"
 _TAG = f"{_USER}/rooms/{{roomId}}/tags/{{tag}}"
+_PROPOSED = "/_matrix/client/unstable/org.matrix.msc3391/user/{userId}"
 _SPEC = "client-server-api#"
 
 ENDPOINTS = (
@@ -92,6 +99,14 @@ ENDPOINTS = (
         _SPEC + "put_matrixclientv3useruseridroomsroomidaccount_datatype",
         rate=Rate.WRITE,
         body=Body.JSON,
+    ),
+    Endpoint("DELETE", f"{_PROPOSED}/account_data/{{type}}", delete_account_data, "proposals/3391", rate=Rate.WRITE),
+    Endpoint(
+        "DELETE",
+        f"{_PROPOSED}/rooms/{{roomId}}/account_data/{{type}}",
+        delete_account_data,
+        "proposals/3391",
+        rate=Rate.WRITE,
     ),
     Endpoint("GET", f"{_USER}/rooms/{{roomId}}/tags", get_tags, _SPEC + "get_matrixclientv3useruseridroomsroomidtags"),
     Endpoint(

@@ -9,7 +9,7 @@ from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.protocol.ids import ServerName, UserId, domain_of
 from watchword.server.accounts.commands import PresenceState
-from watchword.server.accounts.decide import presence_refusal, rested
+from watchword.server.accounts.decide import BUSY, presence_refusal, rested
 from watchword.server.changes import Change, PresenceChanged
 from watchword.storage import Database, Log
 
@@ -65,6 +65,9 @@ class PresenceBook:
             return
         known = self._states.get(user_id)
         status_msg = None if known is None else known.status_msg
+        if known is not None and known.presence == BUSY and presence == "online":
+            # "online" is what clients say that do not know better: it does not end what the user chose.
+            presence = BUSY
         await self._become(user_id, PresenceState(presence, status_msg, self._clock.now_ms(), presence == "online"))
 
     async def receive(self, user_id: UserId, state: PresenceState) -> None:

@@ -33,14 +33,14 @@ async def delete_profile(tx: Tx, user_id: UserId) -> None:
     await tx.execute("DELETE FROM profile_fields WHERE user_id = ?", user_id)
 
 
-# Account data; room_id None is ''
+# Account data; room_id None is ''. Content of no bytes at all stands for what was deleted: clients must hear of that.
 
 
 async def account_data(tx: ReadTx, user_id: UserId, room_id: RoomId | None, data_type: str) -> bytes | None:
     row = await tx.fetch_one(
         "SELECT content FROM account_data WHERE user_id = ? AND room_id = ? AND type = ?", user_id, room_id or "", data_type
     )
-    return None if row is None else bytes(row[0])
+    return bytes(row[0]) if row is not None and row[0] else None
 
 
 async def account_data_since(tx: ReadTx, user_id: UserId, after: Position) -> Sequence[AccountDataRow]:
@@ -49,7 +49,10 @@ async def account_data_since(tx: ReadTx, user_id: UserId, after: Position) -> Se
         user_id,
         after,
     )
-    return [AccountDataRow(RoomId(row[0]) if row[0] else None, row[1], row[2], row[3]) for row in rows]
+    # Whoever begins has nothing that he would have to drop.
+    return [
+        AccountDataRow(RoomId(row[0]) if row[0] else None, row[1], row[2] or b"{}", row[3]) for row in rows if row[2] or after
+    ]
 
 
 async def put_account_data(

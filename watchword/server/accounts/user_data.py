@@ -51,6 +51,19 @@ class UserData:
         async with self.database.write() as tx:
             await self.put_account_data(tx, user_id, room_id, data_type, content)
 
+    async def delete_account_data(self, user_id: UserId, room_id: RoomId | None, data_type: str) -> None:
+        """Delete what a client wrote; clients that have it see it become {}. Harmless if there is nothing.
+
+        Raises Refusal 405 M_BAD_JSON for types that the server controls. Spec: proposals/3391
+        """
+        refused = account_data_refusal(data_type)
+        if refused is not None:
+            raise refused.error()
+        async with self.database.write() as tx:
+            if await tables_user_data.account_data(tx, user_id, room_id, data_type) is not None:
+                position = await self.log.append(tx, AccountDataChanged(user_id, room_id, data_type))
+                await tables_user_data.put_account_data(tx, user_id, room_id, data_type, b"", position)
+
     async def set_tag(self, user_id: UserId, room_id: RoomId, tag: str, content: Mapping[str, Any]) -> None:
         """Tag a room. Raises BadRequest. Spec: client-server-api#room-tagging"""
         refused = tag_refusal(tag, content)

@@ -10,6 +10,7 @@ from watchword.server.accounts.commands import AccountSettings, RegistrationMode
 from watchword.server.discovery.settings import Contact, DiscoverySettings
 from watchword.server.federation.settings import FederationSettings
 from watchword.server.media.commands import MediaSettings
+from watchword.server.oauth.commands import OAuthSettings
 
 
 def fetcher(config: Config, resolver: Resolver) -> Fetcher:
@@ -62,6 +63,11 @@ def account_settings(config: Config, server_name: ServerName) -> AccountSettings
     )
 
 
+def oauth_settings(config: Config, server_name: ServerName) -> OAuthSettings:
+    """What OAuth and its pages need to know."""
+    return OAuthSettings(server_name=server_name, base_url=config.base_url)
+
+
 def media_settings(config: Config) -> MediaSettings:
     """What media needs to know."""
     return MediaSettings(
@@ -90,6 +96,8 @@ def discovery_settings(config: Config) -> DiscoverySettings:
 
 
 UNSTABLE_FEATURES = {
+    "org.matrix.msc3026.busy_presence": True,
+    "org.matrix.msc3391": True,
     "org.matrix.msc3814": True,
     "org.matrix.msc4222": True,
     "org.matrix.msc3916.stable": True,

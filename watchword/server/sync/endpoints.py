@@ -8,6 +8,7 @@ from watchword.edge.endpoint import Endpoint
 from watchword.edge.replies import Reply
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester
+from watchword.server.accounts.decide import PRESENCES
 from watchword.server.rooms.tokens import parse_sync_token
 from watchword.server.sync.filters import Filters
 from watchword.server.sync.service import SyncRequest, SyncService
@@ -24,7 +25,7 @@ class SyncDoors:
 async def sync(request: Request, requester: Requester, doors: SyncDoors) -> Reply:
     since = request.query_one("since")
     presence = request.query_one("set_presence") or "online"
-    if presence not in ("offline", "online", "unavailable"):
+    if presence not in PRESENCES:
         raise BadRequest("M_INVALID_PARAM", "set_presence must be offline, online or unavailable.")
     state_after = request.query_bool("use_state_after") or request.query_bool("org.matrix.msc4222.use_state_after")
     wanted = SyncRequest(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from watchword.base import limits
 from watchword.base.errors import BadRequest
 from watchword.server.accounts.commands import PresenceState
 from watchword.server.changes import PresenceChanged
@@ -101,3 +102,20 @@ async def test_memory_is_bounded(house: Any, monkeypatch: pytest.MonkeyPatch) ->
         await house.accounts.presence.seen(name, "online")
     assert house.accounts.presence.state("@a:x") is None
     assert house.accounts.presence.state("@c:x") is not None
+
+
+async def test_whoever_is_busy_stays_so_until_he_says_otherwise_or_is_gone(house: Any) -> None:
+    me = (await house.user("alice"))["access_token"]
+    busy = "org.matrix.msc3026.busy"
+    assert (await house.call("PUT", STATUS, {"presence": busy}, by=me)).status == 200
+    presence = house.accounts.presence
+    await presence.seen(ALICE, "online")
+    house.clock.advance(limits.presence_idle_ms)
+    await presence.rest()
+    assert (await house.call("GET", STATUS, by=me)).body["presence"] == busy
+    house.clock.advance(limits.presence_gone_ms)
+    await presence.rest()
+    assert (await house.call("GET", STATUS, by=me)).body["presence"] == "offline"
+    await presence.seen(ALICE, busy)
+    await presence.seen(ALICE, "unavailable")
+    assert (await house.call("GET", STATUS, by=me)).body["presence"] == "unavailable"

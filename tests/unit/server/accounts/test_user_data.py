@@ -134,3 +134,28 @@ async def test_a_user_has_a_bounded_number_of_filters(house: Any, monkeypatch: p
     me = (await house.user("alice"))["access_token"]
     answers = [await house.call("POST", f"{ME}/filter", {"x": n}, by=me) for n in range(4)]
     assert [answer.status for answer in answers] == [200, 200, 200, 403]
+
+
+@pytest.mark.parametrize("room", ["", "/rooms/!r:here.example"])
+async def test_what_was_deleted_is_gone_and_clients_hear_of_it(house: Any, room: str) -> None:
+    me = (await house.user("alice"))["access_token"]
+    kept = f"/_matrix/client/v3/user/@alice:here.example{room}/account_data/a.b"
+    deleted = f"/_matrix/client/unstable/org.matrix.msc3391/user/@alice:here.example{room}/account_data/a.b"
+    assert (await house.call("PUT", kept, {"x": 1}, by=me)).status == 200
+    before = house.log.position
+    assert (await house.call("DELETE", deleted, by=me)).status == 200
+    assert (await house.call("GET", kept, by=me)).status == 404
+    rows = await house.accounts.reader.account_data_since("@alice:here.example", before)
+    assert [(row.type, row.content) for row in rows] == [("a.b", b"{}")]
+    assert [row for row in await house.accounts.reader.account_data_since("@alice:here.example", 0) if row.type == "a.b"] == []
+    after = house.log.position
+    assert (await house.call("DELETE", deleted, by=me)).status == 200
+    assert house.log.position == after
+    assert (await house.call("PUT", kept, {}, by=me)).status == 200
+    assert (await house.call("GET", kept, by=me)).body == {}
+
+
+async def test_types_of_the_server_are_not_deleted(house: Any) -> None:
+    me = (await house.user("alice"))["access_token"]
+    path = "/_matrix/client/unstable/org.matrix.msc3391/user/@alice:here.example/account_data/m.push_rules"
+    assert (await house.call("DELETE", path, by=me)).status == 405
