@@ -25,6 +25,25 @@ _BEYOND = {
     ("GET", "/.well-known/matrix/server"),  # described in prose only
     ("GET", "/.well-known/matrix/client"),
     ("GET", "/.well-known/matrix/support"),
+    ("GET", "/_matrix/client/unstable/org.matrix.msc2965/auth_metadata"),  # clients of 2023 to 2025
+    ("GET", "/_matrix/client/unstable/org.matrix.msc2965/auth_issuer"),
+    ("GET", "/.well-known/openid-configuration"),
+    ("GET", "/.well-known/oauth-authorization-server"),  # RFC 8414
+    # Paths that the metadata of OAuth names, and our pages.
+    *(("POST", f"/_watchword/oauth/{name}") for name in ("register", "token", "revoke", "device", "authorize")),
+    ("GET", "/_watchword/oauth/authorize"),
+    ("GET", "/_watchword/pages.css"),
+    *(
+        (method, f"/_watchword/{name}")
+        for method in ("GET", "POST")
+        for name in ("sign-in", "sign-out", "register", "device", "account", "account/device", "account/device/sign-out")
+    ),
+    ("GET", "/_watchword/account/devices"),
+    *(
+        (method, f"/_watchword/account/{name}")
+        for method in ("GET", "POST")
+        for name in ("password", "deactivate", "reset-identity")
+    ),
 }
 # Of what clients use beyond the specification, the proposal that defines it: `spec="proposals/4186"`.
 _PROPOSAL = re.compile(r"proposals/\d{4}")

@@ -25,6 +25,7 @@ _PLANTED: Mapping[str, tuple[str, str]] = {
     "tables-rooms": ("watchword.server.sync.planted", "watchword.server.rooms.tables"),
     "tables-federation": ("watchword.server.sync.planted", "watchword.server.federation.tables"),
     "tables-moderation": ("watchword.server.sync.planted", "watchword.server.moderation.tables"),
+    "tables-oauth": ("watchword.server.sync.planted", "watchword.server.oauth.tables"),
     "tables-push": ("watchword.server.sync.planted", "watchword.server.push.tables"),
     "driver": ("watchword.server.rooms.planted", "apsw"),
 }

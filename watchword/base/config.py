@@ -321,6 +321,14 @@ class Contact(Struct, frozen=True):
     support_page: Annotated[str | None, _about("A page that helps users.", **_URL)] = None
 
 
+class OAuth(Struct, frozen=True):
+    """Signing in at this server's own pages: the OAuth 2.0 API of Matrix and the account page."""
+
+    enabled: Annotated[
+        bool, _about("Whether clients may sign in through OAuth. The pages need it, and providers need the pages.")
+    ] = True
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """The settings of one server."""
 
@@ -341,6 +349,7 @@ class Config(Struct, frozen=True, kw_only=True):
     ] = None
     listeners: tuple[Listener, ...] = (Listener(),)
     registration: Registration = Registration()
+    oauth: OAuth = OAuth()
     rate_limits: RateLimits = RateLimits()
     federation: Federation = msgspec.field(default_factory=Federation)
     egress: Egress = Egress()

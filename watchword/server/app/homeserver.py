@@ -24,7 +24,7 @@ from watchword.edge.rate_limits import RateLimiter, allowances
 from watchword.edge.router import Router
 from watchword.edge.stopping import Stopping
 from watchword.protocol.ids import RoomId, ServerName, UserId
-from watchword.server import accounts, changes, e2ee, federation, media, moderation, push, rooms
+from watchword.server import accounts, changes, e2ee, federation, media, moderation, oauth, push, rooms
 from watchword.server.accounts import endpoints as account_doors
 from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
 from watchword.server.accounts.ports import NoAppservices
@@ -49,6 +49,8 @@ from watchword.server.media.service import MediaService
 from watchword.server.media.thumbnails import Thumbnails
 from watchword.server.moderation import endpoints as moderation_doors
 from watchword.server.moderation.assembly import Moderation, assemble_moderation
+from watchword.server.oauth import endpoints as oauth_doors
+from watchword.server.oauth.assembly import OAuth, assemble_oauth
 from watchword.server.push import endpoints as push_doors
 from watchword.server.push.assembly import Push, assemble_push
 from watchword.server.push.rules import PushRules
@@ -77,6 +79,7 @@ SCHEMAS = (
     federation.SCHEMA,
     push.SCHEMA,
     moderation.SCHEMA,
+    oauth.SCHEMA,
 )
 _MAINTENANCE_MS = 600_000
 _REFUSED_PAUSE_MS = 1_000
@@ -159,9 +162,13 @@ class Homeserver:
             entropy,
             AccountPorts(client, rooms_later, keys_later, NoAppservices()),
         )
+        self._limiter = RateLimiter(allowances(config.rate_limits), clock)
+        self.oauth: OAuth = assemble_oauth(
+            settings.oauth_settings(config, server_name), database, clock, entropy, self.accounts, self._limiter
+        )
         recent = RecentChanges()
         e2ee_reader = keys_later.reader = E2eeReader(database, self.accounts.reader, recent)
-        ports = E2eePorts(self.accounts.reader, self.accounts.uia, rooms_later, client, self.accounts.devices, rooms_later)
+        ports = E2eePorts(self.accounts.reader, self.oauth.approvals, rooms_later, client, self.accounts.devices, rooms_later)
         self.e2ee = E2eeService(database, self.log, clock, entropy, server_name, ports, e2ee_reader)
         self.e2ee_follower = E2eeFollower(database, self.log, e2ee_reader, recent, self.e2ee.lists)
         files = Files(config.media_path, entropy)
@@ -244,11 +251,10 @@ class Homeserver:
 
     def _mounted(self, server_name: ServerName) -> Router:
         config, entropy = self.config, self.world.entropy
-        limiter = RateLimiter(allowances(config.rate_limits), self.world.clock)
         router = Router(
             self.accounts.authenticator,
             self.federation_out.authenticator if config.federation.enabled else None,
-            limiter,
+            self._limiter,
             entropy=entropy,
             metrics=self.metrics,
             log_requests=config.logs.requests,
@@ -256,6 +262,8 @@ class Homeserver:
         router.mount(operations.ENDPOINTS, operations.Operations(self.metrics, metrics_enabled=config.metrics.enabled))
         router.mount(discovery_doors.ENDPOINTS, Discovery(settings.discovery_settings(config)))
         router.mount(account_doors.ENDPOINTS, self.accounts)
+        if config.oauth.enabled:
+            router.mount(oauth_doors.ENDPOINTS, self.oauth)
         router.mount(e2ee_doors.ENDPOINTS, self.e2ee)
         router.mount(media_doors.ENDPOINTS, MediaDoor(self.media, Thumbnails(self.media.files), entropy, server_name))
         router.mount(room_doors.ENDPOINTS, self.rooms.doors)
@@ -295,6 +303,7 @@ class Homeserver:
             for loop in (
                 self.accounts.last_seen.run,
                 self.accounts.presence.run,
+                self.oauth.run,
                 self.e2ee.run,
                 self.e2ee.lists.run,
                 self.e2ee_follower.run,

@@ -1,0 +1,99 @@
+"""Pages: templates filled in, and the headers that keep a page to itself.
+
+A page loads one style sheet of ours and nothing else, runs no script, stands in no frame, and its forms lead to us alone,
+or to the one address that the answer will redirect to. Every template escapes what it shows.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from watchword.base.errors import LimitExceeded, Refusal
+from watchword.edge.replies import Reply
+from watchword.server.oauth.browsers import Browsers, Visit
+from watchword.server.oauth.commands import PREFIX, OAuthSettings
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_PACKAGE = "watchword.server.oauth"
+_STYLE = f"{PREFIX}/pages.css"
+
+
+class Pages:
+    """Fills in templates."""
+
+    def __init__(self, settings: OAuthSettings, browsers: Browsers) -> None:
+        self._settings = settings
+        self._browsers = browsers
+
+    @cached_property
+    def _templates(self) -> "Environment":
+        # jinja2 takes some MiB; a server whose users sign in elsewhere never shows a page.
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+        return Environment(
+            loader=PackageLoader(_PACKAGE),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    @cached_property
+    def style(self) -> bytes:
+        """The style sheet."""
+        return files(_PACKAGE).joinpath("templates/pages.css").read_bytes()
+
+    @cached_property
+    def _style_path(self) -> str:
+        return f"{_STYLE}?v={hashlib.sha256(self.style).hexdigest()[:16]}"
+
+    def page(
+        self, template: str, visit: Visit, *, status: int = 200, form_targets: Sequence[str] = (), **values: object
+    ) -> Reply:
+        """One page for one browser. form_targets: where the answer to its form may redirect to, besides us."""
+        text = self._templates.get_template(f"{template}.html").render(
+            values,
+            prefix=PREFIX,
+            style=self._style_path,
+            server_name=self._settings.server_name,
+            account=visit.account,
+            form_token=visit.form_token,
+        )
+        return Reply(status, text.encode(), self._headers(visit, form_targets))
+
+    def _headers(self, visit: Visit, form_targets: Sequence[str]) -> Mapping[str, str]:
+        forms = " ".join(("'self'", *form_targets))
+        headers = {
+            "content-type": "text/html; charset=utf-8",
+            "content-security-policy": f"default-src 'none'; style-src 'self'; form-action {forms}; "
+            "frame-ancestors 'none'; base-uri 'none'",
+            "x-frame-options": "DENY",
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "no-referrer",
+            "cache-control": "no-store",
+        }
+        return {**headers, "set-cookie": self._browsers.cookie(visit)} if visit.is_new else headers
+
+    def go(self, visit: Visit, url: str) -> Reply:
+        """Send a browser on with GET."""
+        headers = {"location": url, "cache-control": "no-store", "referrer-policy": "no-referrer"}
+        if visit.is_new:
+            headers["set-cookie"] = self._browsers.cookie(visit)
+        return Reply(303, b"", headers)
+
+    def message(self, visit: Visit, title: str, text: str, *, status: int = 200) -> Reply:
+        """A page that says one thing."""
+        return self.page("message", visit, status=status, title=title, text=text)
+
+    def sorry(self, visit: Visit, refusal: Refusal) -> Reply:
+        """A page for a refusal."""
+        text = refusal.text
+        if isinstance(refusal, LimitExceeded):
+            minutes = max(1, -(-refusal.retry_after_ms // 60_000))
+            text = f"{text} Please try again in {minutes} {'minute' if minutes == 1 else 'minutes'}."
+        return self.message(visit, "That did not work", text, status=refusal.status)
