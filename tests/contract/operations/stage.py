@@ -8,12 +8,15 @@ import asyncio
 import base64
 import json
 import logging
+import re
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import apsw
 
 from tests.end_to_end.harness.wire import Answer, compact
 from watchword.base import config
@@ -118,6 +121,33 @@ class _Body:
         return self._body, False
 
 
+class Written:
+    """Which tables were changed, in order: heard from the connection that writes, without what was rolled back."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.tables: list[str] = []
+        self._connection = connection
+        self._begun = 0
+        connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, self._heard)
+
+    def _heard(self, event: Mapping[str, Any]) -> None:
+        sql = event["sql"]
+        if sql in ("BEGIN IMMEDIATE", "SAVEPOINT tx"):
+            self._begun = len(self.tables)
+        elif sql.startswith("ROLLBACK"):
+            del self.tables[self._begun :]
+        elif (match := _CHANGE.match(sql)) is not None and self._connection.changes():
+            self.tables.append(match[1])
+
+
+_CHANGE = re.compile(
+    r"\s*(?:WITH\b.*?\)\s*)?(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM)\s+(\w+)",
+    re.IGNORECASE | re.DOTALL,
+)
+# What time does to the tables, and what is kept of those who are not believed yet.
+_OF_ITSELF = frozenset({"cursors", "federation_progress", "federation_server_keys", "federation_key_answers", "pushers", "push_journal"})
+
+
 class Failures(logging.Handler):
     """What the server logged as an error: each is a bug, with its traceback."""
 
@@ -126,7 +156,9 @@ class Failures(logging.Handler):
         self.records: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(logging.Formatter().format(record))
+        said = logging.Formatter().format(record)
+        if said not in self.records:
+            self.records.append(said)
 
 
 def settings(folder: Path, **others: Any) -> Config:
@@ -157,7 +189,7 @@ class Stage:
         self.failures = Failures()
         chosen = settings(folder, **others)
         database = SqliteDatabase(chosen.database_path, cache_kibibytes=chosen.database.cache_bytes // 1024)
-        self._database = database
+        self._written = Written(database._writer)
         world = World(SystemClock(), SeededEntropy(seed), database, Elsewhere())
         logging.getLogger().addHandler(self.failures)
         self.homeserver, self._running = runner.run(self._started(chosen, world))
@@ -206,12 +238,20 @@ class Stage:
             body = reply.body if isinstance(reply, Reply) else b"".join([piece async for piece in reply.pieces])
         return Answer(reply.status, {name.lower(): value for name, value in reply.headers.items()}, body)
 
-    def ask_as_server(self, name: str, method: str, target: str, body: object = None, **wrong: Any) -> Answer:
+    def written(self) -> list[str]:
+        """The tables that were changed since the last call, but for what changes by itself."""
+        found = [table for table in self._written.tables if table not in _OF_ITSELF]
+        self._written.tables.clear()
+        return found
+
+    def ask_as_server(
+        self, name: str, method: str, target: str, body: object = None, signer: SigningKey | None = None, **wrong: Any
+    ) -> Answer:
         """One request with the signature of a played server. wrong: parts to sign otherwise than they are sent."""
         data = body if isinstance(body, bytes) else None if body is None else compact(body)
         named = {"origin": ServerName(name), "destination": ServerName(HERE), "uri": target} | wrong
         request = SignedRequest(method=method, content=data, **named)
-        key = key_of(name)
+        key = signer or key_of(name)
         header = XMatrix(ServerName(name), key.key_id, key.sign(request.signed_bytes()), ServerName(HERE))
         return self.ask(method, target, data, headers={"authorization": format_x_matrix(header)})
 

@@ -31,7 +31,7 @@ SERVER_NAMES = {"near": NEAR, "far": FAR, "shut": SHUT}
 
 @dataclass(frozen=True)
 class Session:
-    """One role. token: None for nobody; user_id and device_id: "" for those who are nobody."""
+    """One role. token: None for nobody; user_id and device_id of nobody are not there."""
 
     role: str
     token: str | None
@@ -68,7 +68,18 @@ class Cast:
     def _text(self, text: str, me: Session) -> str:
         if "{" not in text:
             return text
-        for name, found in {**self.names, "{user:me}": me.user_id, "{device:me}": me.device_id}.items():
+        server = me.user_id.partition(":")[2]
+        mine = {
+            "{role}": me.role,
+            f"{{alias:{me.role}}}": f"#{me.role}:{HERE}",
+            "{user:me}": me.user_id,
+            "{user:peer}": me.user_id,
+            "{user:other}": f"@other:{server}",
+            "{device:me}": me.device_id,
+            "{server:peer}": server,
+        }
+        # His own names first: what they leave may be a name again.
+        for name, found in (*mine.items(), *self.names.items()):
             text = text.replace(name, found)
         return text
 
@@ -104,6 +115,9 @@ class Builder:
         self._other_rooms()
         self._owner_has_things()
         self._secrets()
+        self._name("token:now", self.ask("stranger", "GET", f"{V3}/sync?timeout=0")["next_batch"])
+        page = self.in_room("member", "hall", "GET", "messages?dir=b&limit=2")
+        self._name("token:page", page["end"])
         for role, verb in (("suspended", "suspend"), ("locked", "lock")):
             target = f"{V1}/admin/{verb}/{quote(self.user(role))}"
             self.ask("admin", "PUT", target, {verb + "ed" if verb == "suspend" else "locked": True})
@@ -140,8 +154,8 @@ class Builder:
 
     def _people(self) -> None:
         sessions = self.cast.sessions
-        sessions["nobody"] = Session("nobody", None)
-        sessions["unknown"] = Session("unknown", "guessed")
+        sessions["nobody"] = Session("nobody", None, f"@nobody:{HERE}", "NOBODY")
+        sessions["unknown"] = Session("unknown", "guessed", f"@nobody:{HERE}", "NOBODY")
         for role in PEOPLE:
             answer = self._provisioned(role) if role == "admin" else self._registered(role)
             self._enters(role, answer)
@@ -151,6 +165,7 @@ class Builder:
         self._name("user:elsewhere", "@somebody:gone.example")
         self._name("server:here", HERE)
         self._name("server:near", NEAR)
+        self._name("key:master", "masterkey" + "A" * 34)
 
     def _enters(self, role: str, answer: Mapping[str, Any]) -> None:
         session = Session(role, answer["access_token"], answer["user_id"], answer["device_id"])
@@ -231,16 +246,16 @@ class Builder:
         room = f"{own}/rooms/{quote(self.room('hall'))}"
         self.ask("owner", "PUT", f"{room}/account_data/org.example.note", {"note": "secret note in the hall"})
         self.ask("owner", "PUT", f"{room}/tags/u.secret-tag", {"order": 0.5})
-        made = self.ask("owner", "POST", f"{own}/filter", {"room": {"timeline": {"types": ["secret.filter"]}}})
-        self._name("filter:owner", made["filter_id"])
-        for role in ("member", "stranger"):
-            mine = f"{V3}/user/{quote(self.user(role))}/filter"
-            self._name(f"filter:{role}", self.ask(role, "POST", mine, {"room": {"timeline": {"limit": 5}}})["filter_id"])
+        # The second one: filters are numbered for each user.
+        for types in (["m.room.message"], ["secret.filter"]):
+            made = self.ask("owner", "POST", f"{own}/filter", {"room": {"timeline": {"types": types}}})
+            self._name("filter:owner", made["filter_id"])
         rule = {"actions": ["notify"], "pattern": "secret-pattern"}
         self.ask("owner", "PUT", f"{V3}/pushrules/global/content/org.example.rule", rule)
         self.ask("owner", "POST", f"{V3}/pushers/set", _PUSHER)
         self._backup()
         self._keys()
+        self._name("token:start", "s0")
         letter = {"messages": {self.user("owner"): {"*": {"letter": "secret letter to the owner"}}}}
         self.ask("member", "PUT", f"{V3}/sendToDevice/org.example.letter/built", letter)
         self.ask("owner", "PUT", f"{V3}/profile/{owner}/displayname", {"displayname": "Olga"})

@@ -1,0 +1,106 @@
+"""Nobody reads or changes what he may not: every line of the two tables of roles, asked by every role.
+
+A role that is refused changes nothing, and nobody is told a secret of somebody else. Every operation that is served must
+have a line.
+"""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from tests.contract.operations.rules import CLIENTS, PEERS, Rule, is_served, rules, served_names, sessions_of_servers, verdict
+from tests.contract.operations.stage import Stage, key_of
+from tests.contract.operations.world import PASSWORD, SERVER_NAMES, Cast, Session
+from tests.end_to_end.harness import shapes
+from tests.end_to_end.harness.wire import Answer
+from tests.house.operations import blanked
+
+# Who may most is asked last: what he changes could open or close the door for the others.
+_LAST = ("member", "owner")
+
+# Nobody's homeserver is also his policy server.
+_NOT_OURS = {("POST", "/_matrix/policy/v1/sign")}
+
+
+def _rules(document: str) -> list[Rule]:
+    return [rule for rule in rules(document) if rule.operation is None or is_served(rule.operation)]
+
+
+def _name(rule: object) -> str:
+    return f"{rule.method} {rule.target} line{rule.line}" if isinstance(rule, Rule) else str(rule)
+
+
+@pytest.mark.parametrize("document", [CLIENTS, PEERS])
+def test_every_line_is_for_an_operation(document: str) -> None:
+    assert [rule for rule in rules(document) if rule.operation is None] == []
+
+
+@pytest.mark.parametrize("document", [CLIENTS, PEERS])
+def test_every_operation_that_is_served_has_its_expectations(document: str) -> None:
+    known = {rule.operation.name for rule in rules(document) if rule.operation is not None}
+    served = {each.name for each in shapes.operations() if each.document == document and is_served(each)}
+    assert sorted(served - known - _NOT_OURS) == []
+
+
+@pytest.mark.parametrize("rule", _rules(CLIENTS), ids=_name)
+def test_a_user_may_do_what_his_role_allows(rule: Rule, staged: Callable[..., Stage], cast: Cast) -> None:
+    def ask(stage: Stage, session: Session) -> Answer:
+        target, body = rule.target_for(cast, session), cast.resolve(rule.body, session)
+        answer = stage.ask(rule.method, target, body, session.token)
+        if rule.cells[session.role] == "P":
+            assert verdict(answer) == "A", answer
+            identifier = {"type": "m.id.user", "user": session.user_id}
+            auth = {"type": "m.login.password", "identifier": identifier, "password": PASSWORD}
+            proved = {**(body or {}), "auth": {**auth, "session": answer.json["session"]}}
+            answer = stage.ask(rule.method, target, proved, session.token)
+        return answer
+
+    _check(rule, staged, cast, cast.sessions, ask)
+
+
+@pytest.mark.parametrize("rule", _rules(PEERS), ids=_name)
+def test_a_server_may_do_what_its_role_allows(rule: Rule, staged: Callable[..., Stage], cast: Cast) -> None:
+    def ask(stage: Stage, session: Session) -> Answer:
+        target, body = rule.target_for(cast, session), cast.resolve(rule.body, session)
+        if session.role == "unsigned":
+            return stage.ask(rule.method, target, body)
+        if session.role == "forged":
+            return stage.ask_as_server("near.example", rule.method, target, body, signer=key_of("far.example"))
+        return stage.ask_as_server(SERVER_NAMES[session.role], rule.method, target, body)
+
+    _check(rule, staged, cast, sessions_of_servers(cast), ask)
+
+
+def _check(
+    rule: Rule,
+    staged: Callable[..., Stage],
+    cast: Cast,
+    sessions: Mapping[str, Session],
+    ask: Callable[[Stage, Session], Answer],
+) -> None:
+    wrong: list[str] = []
+    stage = staged()
+    for role in sorted(sessions, key=lambda role: (role in _LAST, _LAST.index(role) if role in _LAST else 0)):
+        stage.written()
+        answer = ask(stage, sessions[role])
+        found, expected = verdict(answer), rule.cells[role]
+        if found not in expected.replace("P", "+"):
+            wrong.append(f"{role}: {expected} expected, {found} found: {answer.status} {answer.body[:200]!r}")
+        if answer.status >= 400 and (changed := stage.written()):
+            wrong.append(f"{role}: refused, and yet {changed} changed")
+        wrong += [f"{role}: is told {secret!r}" for secret in cast.told(role, answer.body)]
+        if rule.method == "DELETE" and found == "+":
+            # It must be there for the next one.
+            stage = staged()
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_tables_name_nothing_twice() -> None:
+    for document in (CLIENTS, PEERS):
+        asked = [(rule.method, rule.target, str(rule.body)) for rule in rules(document)]
+        assert len(asked) == len(set(asked))
+
+
+def test_all_that_is_served_is_known_to_this_suite() -> None:
+    specified = {(each.method, blanked(each.path)) for each in shapes.operations()}
+    assert served_names() & specified
