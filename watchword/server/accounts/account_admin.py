@@ -15,6 +15,8 @@ from watchword.server.accounts.decide import moderation_refusal
 from watchword.server.accounts.passwords import Passwords
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.accounts.sessions import Sessions
+from watchword.server.accounts.threepids import tables as threepid_tables
+from watchword.server.accounts.threepids.service import Threepids
 from watchword.server.accounts.tokens import token_hash
 from watchword.server.changes import AccountDeactivated, Change
 from watchword.storage import Database, Log
@@ -32,6 +34,7 @@ class AccountAdmin:
     reader: AccountReader
     passwords: Passwords
     sessions: Sessions
+    threepids: Threepids
 
     async def change_password(self, user_id: UserId, password: str, *, log_out: bool, keep: DeviceId | None) -> None:
         """Set a password that was checked. log_out: every device but `keep` goes.
@@ -44,20 +47,25 @@ class AccountAdmin:
             if log_out:
                 await self.sessions.end_all(tx, user_id, keep=keep)
 
-    async def deactivate(self, user_id: UserId, *, erase: bool) -> None:
-        """End an account for ever: its devices, tokens and password go, its name stays taken.
+    async def deactivate(self, user_id: UserId, *, erase: bool, id_server: str | None = None) -> bool:
+        """End an account for ever: its devices, tokens, password and addresses go, its name stays taken.
 
-        erase: its profile, account data and filters go too. Spec: client-server-api#post_matrixclientv3accountdeactivate
+        erase: its profile, account data and filters go too. id_server: where its addresses are taken back, instead of where
+        they were published. Gives whether that worked everywhere, or there was nothing to do.
+        Spec: client-server-api#post_matrixclientv3accountdeactivate
         """
+        unbound = await self.threepids.unbind_all(user_id, id_server)
         async with self.database.write() as tx:
             if not await tables.deactivate(tx, user_id, erase):
-                return
+                return unbound
+            await threepid_tables.delete_threepids(tx, user_id)
             await self.sessions.end_all(tx, user_id)
             if erase:
                 await tables_user_data.delete_profile(tx, user_id)
                 await tables_user_data.delete_all_account_data(tx, user_id)
                 await tables_user_data.delete_filters(tx, user_id)
             await self.log.append(tx, AccountDeactivated(user_id, erase))
+        return unbound
 
     async def moderated(self, requester: Requester, user_id: UserId, *, changes: bool = False) -> Account:
         """An account whose lock or suspension the requester may see, or change. Raises Forbidden, BadRequest, NotFound."""

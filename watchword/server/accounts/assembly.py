@@ -1,11 +1,15 @@
 """Accounts put together: the one object that the doors are mounted with, and from which `app.py` takes its parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.base.entropy import Entropy
+from watchword.edge.endpoint import Rate
+from watchword.edge.rate_limits import Allowance, RateLimiter
 from watchword.server.accounts.account_admin import AccountAdmin
 from watchword.server.accounts.authenticator import AccountAuthenticator
+from watchword.server.accounts.captcha import Captcha
 from watchword.server.accounts.commands import AccountSettings
 from watchword.server.accounts.devices import Devices
 from watchword.server.accounts.invitations import Invitations
@@ -20,11 +24,27 @@ from watchword.server.accounts.reader import AccountReader
 from watchword.server.accounts.registration import Registrar
 from watchword.server.accounts.sessions import Sessions
 from watchword.server.accounts.shared_secret import SharedSecretRegistration
+from watchword.server.accounts.threepids.identity import IdentityServers
+from watchword.server.accounts.threepids.messages import Messages
+from watchword.server.accounts.threepids.ports import Mailbox, TextMessages
+from watchword.server.accounts.threepids.proofs import Couriers, Proofs
+from watchword.server.accounts.threepids.service import Threepids
 from watchword.server.accounts.tokens import TokenCache
 from watchword.server.accounts.uia import InteractiveAuthentication
+from watchword.server.accounts.uia_stages import Stages
 from watchword.server.accounts.user_data import UserData
 from watchword.server.changes import Change
 from watchword.storage import Database, Log
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideServices:
+    """What an operator may have set up outside of Matrix; None, and nobody trusted, where it is not."""
+
+    mailbox: Mailbox | None = None
+    texts: TextMessages | None = None
+    identity: IdentityServers = field(default_factory=IdentityServers)
+    captcha: Captcha | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +55,7 @@ class AccountPorts:
     shared_rooms: SharedRooms
     cross_signing: CrossSigningKeys
     appservices: Appservices
+    outside: OutsideServices = field(default_factory=OutsideServices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +82,7 @@ class Accounts:
     last_seen: LastSeen
     passwords: Passwords
     shared_rooms: SharedRooms
+    threepids: Threepids
 
     async def close(self) -> None:
         """Write what is only in memory and stop the threads. Before the database closes."""
@@ -74,10 +96,12 @@ def assemble_accounts(
     """Build everything of this feature. The log must not have started to speak before: the reader listens to it."""
     cache = TokenCache()
     passwords = Passwords(settings, entropy)
-    password_check = PasswordCheck(database, passwords, FailedLogins(clock, settings.failed_logins_max))
+    password_check = PasswordCheck(database, passwords, FailedLogins(clock, settings.failed_logins_max), settings.server_name)
     sessions = Sessions(database, log, clock, entropy, settings, cache)
     invitations = Invitations(database, clock, entropy)
-    uia = InteractiveAuthentication(settings, password_check, invitations, clock, entropy)
+    threepids = _threepids(settings, database, clock, entropy, ports.outside)
+    stages = Stages(password_check, invitations, threepids.proofs, ports.outside.captcha)
+    uia = InteractiveAuthentication(settings, stages, invitations, clock, entropy)
     reader = AccountReader(database, log, clock)
     last_seen = LastSeen(database, clock)
     registrar = Registrar(database, log, clock, entropy, settings, passwords, sessions, invitations, uia, ports.appservices)
@@ -95,8 +119,26 @@ def assemble_accounts(
         profiles=Profiles(database, log, settings, reader, ports.remote_profiles),
         user_data=UserData(database, log),
         presence=PresenceBook(database, log, clock, settings.server_name, enabled=settings.presence),
-        admin=AccountAdmin(database, log, clock, entropy, settings, reader, passwords, sessions),
+        admin=AccountAdmin(database, log, clock, entropy, settings, reader, passwords, sessions, threepids),
         last_seen=last_seen,
         passwords=passwords,
         shared_rooms=ports.shared_rooms,
+        threepids=threepids,
     )
+
+
+def _threepids(
+    settings: AccountSettings, database: Database, clock: Clock, entropy: Entropy, outside: OutsideServices
+) -> Threepids:
+    per_address = Allowance(limits.threepid_messages_per_hour_max / 3_600, limits.threepid_messages_per_hour_max)
+    proofs = Proofs(
+        database=database,
+        clock=clock,
+        entropy=entropy,
+        settings=settings.threepids,
+        public_base_url=settings.base_url,
+        messages=Messages(settings.server_name),
+        couriers=Couriers(outside.mailbox, outside.texts, outside.identity),
+        limiter=RateLimiter({Rate.LOGIN: per_address}, clock),
+    )
+    return Threepids(database, clock, settings.threepids, proofs, outside.identity)

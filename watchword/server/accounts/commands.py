@@ -1,12 +1,13 @@
 """What is wanted of accounts, and the plain values that decisions are made from. No behaviour beyond conversion."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from watchword.base import limits
 from watchword.base.errors import BadRequest, Forbidden, NotFound, Refusal
 from watchword.protocol.ids import DeviceId, RoomId, ServerName, UserId
+from watchword.server.accounts.threepids.commands import Proof, ThreepidSettings
 
 Flows = Sequence[Sequence[str]]
 """Ways through user-interactive authentication: any one of them, all of its stages."""
@@ -18,6 +19,37 @@ class RegistrationMode(Enum):
     INVITATION = "invitation"
     OPEN = "open"
     CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyText:
+    """A policy in one language: what it is called, and where it stands."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What newcomers agree to. texts: by language, such as `en`. Spec: client-server-api#terms-of-service-at-registration"""
+
+    policy_id: str
+    version: str
+    texts: Mapping[str, PolicyText]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptchaSettings:
+    """A service that tells people from programs. site_key: for browsers; secret: for asking it.
+
+    verify_url: where answers are checked. script_url: what the fallback page loads. css_class: where the script puts itself.
+    """
+
+    site_key: str
+    secret: str = field(repr=False)
+    verify_url: str
+    script_url: str
+    css_class: str = "g-recaptcha"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +76,14 @@ class AccountSettings:
     shared_secret: str | None = None
     presence: bool = True
     public_base_url: str | None = None
+    threepids: ThreepidSettings = field(default_factory=ThreepidSettings)
+    policies: Sequence[Policy] = ()
+    captcha: CaptchaSettings | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Where browsers reach this server, without a slash at the end."""
+        return (self.public_base_url or f"https://{self.server_name}").rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +219,11 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class CreateAccount:
-    """Make an account. password_hash None: it has none."""
+    """Make an account. password_hash None: it has none.
+
+    proofs: of addresses that become the account's. policies: (name, version) of what the newcomer agreed to.
+    replaces_guest: the account is a guest's, who stays who he is and becomes a user.
+    """
 
     user_id: UserId
     password_hash: str | None
@@ -187,6 +231,9 @@ class CreateAccount:
     is_admin: bool = False
     appservice_id: str | None = None
     invitation_id: int | None = None
+    proofs: Sequence[Proof] = ()
+    policies: Sequence[tuple[str, str]] = ()
+    replaces_guest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

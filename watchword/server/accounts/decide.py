@@ -1,18 +1,32 @@
 """The rules of accounts: values in, an answer or a `Refused` out. Nothing is looked up and nothing is kept here."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from watchword.base import limits
 from watchword.base.errors import ProtocolError
 from watchword.protocol.ids import ServerName, UserId, parse_mxc, parse_new_localpart, parse_user_id
-from watchword.server.accounts.commands import Account, Flows, Invitation, PresenceState, Refused, RegistrationMode
+from watchword.server.accounts.commands import (
+    Account,
+    AccountSettings,
+    Flows,
+    Invitation,
+    Policy,
+    PresenceState,
+    Refused,
+    RegistrationMode,
+)
+from watchword.server.accounts.threepids.commands import EMAIL, MSISDN, Wanted
 
 PASSWORD = "m.login.password"  # noqa: S105 (the name of a login type)
 DUMMY = "m.login.dummy"
 REGISTRATION_TOKEN = "m.login.registration_token"  # noqa: S105
 APPSERVICE = "m.login.application_service"
+EMAIL_IDENTITY = "m.login.email.identity"
+MSISDN_IDENTITY = "m.login.msisdn"
+TERMS = "m.login.terms"
+CAPTCHA = "m.login.recaptcha"
 
 BUSY = "org.matrix.msc3026.busy"
 """The user is there and does not want to be disturbed. Spec: proposals/3026"""
@@ -97,12 +111,50 @@ def device_name_refusal(name: str | None) -> Refused | None:
 # Registration
 
 
-def registration_flows(mode: RegistrationMode) -> Flows | Refused:
-    """What a newcomer must go through."""
-    if mode is RegistrationMode.CLOSED:
+def registration_flows(settings: AccountSettings) -> Flows | Refused:
+    """What a newcomer must go through.
+
+    Whoever was invited is no program, and solves no captcha. A flow that is part of a longer one ends with a dummy stage,
+    so that the longer one can be finished. Spec: client-server-api#dummy-auth
+    """
+    if settings.registration is RegistrationMode.CLOSED:
         return Refused("M_FORBIDDEN", "This server does not take registrations.", status=403)
-    # Where everybody may come, an invitation still opens its rooms and gives its rights.
-    return ((DUMMY,), (REGISTRATION_TOKEN,)) if mode is RegistrationMode.OPEN else ((REGISTRATION_TOKEN,),)
+    begins: list[tuple[str, ...]] = [(REGISTRATION_TOKEN,)]
+    if settings.registration is RegistrationMode.OPEN:
+        # Where everybody may come, an invitation still opens its rooms and gives its rights.
+        begins.insert(0, () if settings.captcha is None else (CAPTCHA,))
+    terms = (TERMS,) if settings.policies else ()
+    found = [
+        (*begin, *terms, *email, *msisdn)
+        for begin in begins
+        for email in _address_stages(settings.threepids.at_registration(EMAIL), EMAIL_IDENTITY)
+        for msisdn in _address_stages(settings.threepids.at_registration(MSISDN), MSISDN_IDENTITY)
+    ]
+    return tuple((*flow, DUMMY) if not flow or _is_part_of_another(flow, found) else flow for flow in found)
+
+
+def _address_stages(wanted: Wanted, stage: str) -> Sequence[tuple[str, ...]]:
+    return {Wanted.OFF: ((),), Wanted.OPTIONAL: ((), (stage,)), Wanted.REQUIRED: ((stage,),)}[wanted]
+
+
+def _is_part_of_another(flow: Sequence[str], flows: Collection[Sequence[str]]) -> bool:
+    return any(set(flow) < set(other) for other in flows)
+
+
+def stage_params(settings: AccountSettings, flows: Flows) -> dict[str, object]:
+    """What a client needs to know for the stages of these flows. Spec: client-server-api#terms-of-service-at-registration"""
+    stages = {stage for flow in flows for stage in flow}
+    found: dict[str, object] = {}
+    if TERMS in stages:
+        found[TERMS] = {"policies": {policy.policy_id: _shown_policy(policy) for policy in settings.policies}}
+    if CAPTCHA in stages and settings.captcha is not None:
+        found[CAPTCHA] = {"public_key": settings.captcha.site_key}
+    return found
+
+
+def _shown_policy(policy: Policy) -> dict[str, object]:
+    texts = {language: {"name": text.name, "url": text.url} for language, text in policy.texts.items()}
+    return {"version": policy.version, **texts}
 
 
 def is_complete(flows: Flows, completed: Collection[str]) -> bool:

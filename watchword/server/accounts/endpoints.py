@@ -9,6 +9,7 @@ from watchword.server.accounts import (
     endpoints_profile,
     endpoints_register,
 )
+from watchword.server.accounts.threepids import endpoints as endpoints_threepids
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *endpoints_register.ENDPOINTS,
@@ -17,4 +18,5 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *endpoints_devices.ENDPOINTS,
     *endpoints_profile.ENDPOINTS,
     *endpoints_account_data.ENDPOINTS,
+    *endpoints_threepids.ENDPOINTS,
 )

@@ -17,28 +17,28 @@ async def change_password(request: Request, requester: Requester | None, account
         raise Forbidden("This server has no passwords.")
     _require_user(requester)
     meaning = {"new_password": password, "logout_devices": log_out}
-    user_id = await accounts.uia.identify(request, requester, "account/password", meaning)
+    session = await accounts.uia.regain(request, requester, "account/password", meaning)
+    assert session.user_id is not None
     keep = None if requester is None else requester.device_id
-    await accounts.admin.change_password(user_id, password, log_out=log_out, keep=keep)
+    await accounts.admin.change_password(session.user_id, password, log_out=log_out, keep=keep)
+    for proof in session.proofs.values():
+        await accounts.threepids.proofs.spend(proof)
     return Reply.EMPTY
 
 
 async def deactivate(request: Request, requester: Requester | None, accounts: Accounts) -> Reply:
     erase = request.field_or("erase", bool, False)
+    id_server = request.field_or_none("id_server", str)
     _require_user(requester)
-    user_id = await accounts.uia.identify(request, requester, "account/deactivate", {"erase": erase})
-    await accounts.admin.deactivate(user_id, erase=erase)
-    # There are no third-party identifiers here that could stay bound.
-    return Reply.json({"id_server_unbind_result": "success"})
+    meaning = {"erase": erase, "id_server": id_server}
+    user_id = await accounts.uia.identify(request, requester, "account/deactivate", meaning)
+    unbound = await accounts.admin.deactivate(user_id, erase=erase, id_server=id_server)
+    return Reply.json({"id_server_unbind_result": "success" if unbound else "no-support"})
 
 
 def _require_user(requester: Requester | None) -> None:
     if requester is not None and requester.kind is not Kind.USER:
         raise Forbidden(f"Only who logged in with {PASSWORD} may do this.")
-
-
-async def third_party_ids(request: Request, requester: Requester, accounts: Accounts) -> Reply:
-    return Reply.json({"threepids": []})
 
 
 ENDPOINTS = (
@@ -60,5 +60,4 @@ ENDPOINTS = (
         rate=Rate.LOGIN,
         body=Body.OPTIONAL_JSON,
     ),
-    Endpoint("GET", "/_matrix/client/v3/account/3pid", third_party_ids, "client-server-api#get_matrixclientv3account3pid"),
 )

@@ -48,7 +48,7 @@ class Logins:
         return await self._open(request, user_id)
 
     async def _by_password(self, request: Request) -> UserId:
-        user_id = login_user_id(request.json, self.settings.server_name)
+        user_id = await self.password_check.named(request.json)
         if isinstance(user_id, Refused):
             raise user_id.error()
         password = request.field("password", str)

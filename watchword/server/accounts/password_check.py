@@ -1,13 +1,18 @@
 """Whose password is this. Shared by login and interactive authentication; counts failures."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from watchword.base.errors import LimitExceeded
 from watchword.edge.request import Request
-from watchword.protocol.ids import UserId
+from watchword.protocol.ids import ServerName, UserId
 from watchword.server.accounts import tables
-from watchword.server.accounts.commands import Account
+from watchword.server.accounts.commands import Account, Refused
+from watchword.server.accounts.decide import login_user_id
 from watchword.server.accounts.passwords import FailedLogins, Passwords
+from watchword.server.accounts.threepids import tables as threepid_tables
+from watchword.server.accounts.threepids.decide import identified
 from watchword.storage import Database
 
 
@@ -18,6 +23,20 @@ class PasswordCheck:
     database: Database
     passwords: Passwords
     failures: FailedLogins
+    server_name: ServerName
+
+    async def named(self, body: Mapping[str, Any]) -> UserId | Refused | None:
+        """Whom a login, or a stage, names: by user ID, e-mail address or telephone number; None for nobody of this server.
+
+        Spec: client-server-api#identifier-types
+        """
+        threepid = identified(body)
+        if threepid is None:
+            return login_user_id(body, self.server_name)
+        if isinstance(threepid, Refused):
+            return threepid
+        async with self.database.read() as tx:
+            return await threepid_tables.owner(tx, threepid)
 
     async def account(self, request: Request, user_id: UserId | None, password: str) -> Account | None:
         """The account whose password it is, or None. user_id None: nobody here. Raises LimitExceeded."""

@@ -7,7 +7,9 @@ import orjson
 
 from watchword.base import limits
 from watchword.base.clock import Clock
+from watchword.protocol import invite_permission
 from watchword.protocol.ids import DeviceId, RoomId, UserId
+from watchword.protocol.invite_permission import EVERYBODY, InvitePermission
 from watchword.server.accounts import tables, tables_user_data
 from watchword.server.accounts.commands import Account, AccountDataRow, Device
 from watchword.server.accounts.decide import ignored_users_in
@@ -22,6 +24,7 @@ from watchword.server.changes import (
 from watchword.storage import Database, Log, Logged, Position
 
 IGNORED_USERS = "m.ignored_user_list"
+_INVITE_PERMISSION = (invite_permission.STABLE, invite_permission.UNSTABLE)
 _FILTER_ID_DIGITS_MAX = 9
 
 K = TypeVar("K", bound=Hashable)
@@ -59,6 +62,7 @@ class AccountReader:
         self._clock = clock
         self._profiles: _Remembered[UserId, Mapping[str, Any]] = _Remembered(limits.account_data_cache_max)
         self._ignored: _Remembered[UserId, frozenset[UserId]] = _Remembered(limits.account_data_cache_max)
+        self._invite_permissions: _Remembered[UserId, InvitePermission] = _Remembered(limits.account_data_cache_max)
         self._exist: _Remembered[UserId, bool] = _Remembered(limits.account_data_cache_max)
         self._filters: _Remembered[tuple[UserId, int], bytes] = _Remembered(limits.account_data_cache_max)
         log.listen(self._heard)
@@ -67,6 +71,8 @@ class AccountReader:
         match logged.change:
             case AccountDataChanged(user_id=user_id, room_id=None, type=data_type) if data_type == IGNORED_USERS:
                 self._ignored.forget(user_id)
+            case AccountDataChanged(user_id=user_id, room_id=None, type=data_type) if data_type in _INVITE_PERMISSION:
+                self._invite_permissions.forget(user_id)
             case ProfileChanged(user_id=user_id):
                 self._profiles.forget(user_id)
             case AccountCreated(user_id=user_id):
@@ -75,6 +81,7 @@ class AccountReader:
                 self._exist.forget(user_id)
                 self._profiles.forget(user_id)
                 self._ignored.forget(user_id)
+                self._invite_permissions.forget(user_id)
             case _:
                 pass
 
@@ -168,6 +175,22 @@ class AccountReader:
     async def _ignored_users(self, user_id: UserId) -> frozenset[UserId]:
         content = await self.account_data(user_id, None, IGNORED_USERS)
         return frozenset() if content is None else ignored_users_in(orjson.loads(content))
+
+    async def invite_permission(self, user_id: UserId) -> InvitePermission:
+        """Whose invites a user takes. Spec: client-server-api#minvite_permission_config"""
+        return await self._cached(self._invite_permissions, user_id, self._invite_permission)
+
+    async def _invite_permission(self, user_id: UserId) -> InvitePermission:
+        stable, unstable = [await self.account_data(user_id, None, kind) for kind in _INVITE_PERMISSION]
+        if stable is None and unstable is None:
+            return EVERYBODY
+        return InvitePermission.of(*(None if each is None else orjson.loads(each) for each in (stable, unstable)))
+
+    async def hides_invite(self, user_id: UserId, sender: UserId) -> bool:
+        """Whether a user is not to be shown a stored invite by that sender: he ignores him, or takes no invites from him."""
+        if sender in await self.ignored_users(user_id):
+            return True
+        return (await self.invite_permission(user_id)).hides(sender)
 
     async def filter(self, user_id: UserId, filter_id: str) -> bytes | None:
         """A stored filter as JSON."""

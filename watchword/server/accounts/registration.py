@@ -3,13 +3,13 @@
 A name is checked before anybody is asked to authenticate, and again in the transaction that makes the account.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from watchword.base.clock import Clock
 from watchword.base.entropy import Entropy
 from watchword.base.errors import BadRequest, Forbidden
 from watchword.edge.request import Request
-from watchword.protocol.ids import DeviceId, UserId, parse_device_id
+from watchword.protocol.ids import DeviceId, UserId, localpart_of, parse_device_id
 from watchword.server.accounts import tables
 from watchword.server.accounts.commands import (
     AccountSettings,
@@ -19,23 +19,28 @@ from watchword.server.accounts.commands import (
     RegistrationMode,
     Tokens,
 )
-from watchword.server.accounts.decide import device_name_refusal, new_user_id, password_refusal, registration_flows
+from watchword.server.accounts.decide import TERMS, device_name_refusal, new_user_id, password_refusal, registration_flows
 from watchword.server.accounts.invitations import Invitations
 from watchword.server.accounts.passwords import Passwords
 from watchword.server.accounts.ports import Appservices
 from watchword.server.accounts.sessions import Sessions
-from watchword.server.accounts.tokens import unknown_token
+from watchword.server.accounts.threepids import tables as threepid_tables
+from watchword.server.accounts.threepids.commands import OwnThreepid
+from watchword.server.accounts.tokens import token_hash, unknown_token
 from watchword.server.accounts.uia import InteractiveAuthentication
+from watchword.server.accounts.uia_stages import REGISTER, UiaSession
 from watchword.server.changes import AccountCreated, Change
 from watchword.storage import Database, Log, Tx
 
-_ACTION = "register"
 _GENERATED = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What a newcomer wishes. username None: any name. device_id None: a new device."""
+    """What a newcomer wishes. username None: any name. device_id None: a new device.
+
+    guest_token: the access token of the guest that he has been.
+    """
 
     username: str | None
     password: str | None
@@ -43,6 +48,7 @@ class Registration:
     device_name: str | None
     wants_login: bool
     refreshable: bool
+    guest_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ def registration_in(request: Request) -> Registration:
         device_name=request.field_or_none("initial_device_display_name", str),
         wants_login=not request.field_or("inhibit_login", bool, False),
         refreshable=request.field_or("refresh_token", bool, False),
+        guest_token=request.field_or_none("guest_access_token", str),
     )
     refused = device_name_refusal(wish.device_name)
     if refused is not None:
@@ -90,28 +97,55 @@ class Registrar:
 
         Spec: client-server-api#post_matrixclientv3register
         """
-        flows = registration_flows(self.settings.registration)
+        flows = registration_flows(self.settings)
         if isinstance(flows, Refused):
             raise flows.error()
         wish = registration_in(request)
-        if wish.username is not None:
+        guest = await self._guest(wish)
+        if guest is None and wish.username is not None:
             await self.check_name(wish.username)
         if wish.password is not None:
             self.check_password(wish.password)
         # The session pays for one account, whatever its name: a name taken meanwhile must not cost the invitation.
-        session = await self.uia.passed(request, None, _ACTION, None, flows)
+        session = await self.uia.passed(request, None, REGISTER, None, flows)
         if wish.password is None:
             raise BadRequest("M_MISSING_PARAM", "The password is missing.")
         self.uia.take(session)
         try:
-            user_id = await self._name(wish.username)
-            command = CreateAccount(user_id, await self.passwords.hash(wish.password), invitation_id=session.invitation_id)
+            user_id = await self._name(wish.username) if guest is None else guest
+            password_hash = await self.passwords.hash(wish.password)
+            command = replace(self._command(user_id, password_hash, session), replaces_guest=guest is not None)
             registered = await self.create(command, wish)
         except BaseException:
             self.uia.give_back(session)
             raise
         self.uia.finish(session)
         return registered
+
+    def _command(self, user_id: UserId, password_hash: str, session: UiaSession) -> CreateAccount:
+        policies = self.settings.policies if TERMS in session.completed else ()
+        return CreateAccount(
+            user_id,
+            password_hash,
+            invitation_id=session.invitation_id,
+            proofs=tuple(session.proofs.values()),
+            policies=[(policy.policy_id, policy.version) for policy in policies],
+        )
+
+    async def _guest(self, wish: Registration) -> UserId | None:
+        """The guest that the newcomer has been. Raises Forbidden if he is another, or none.
+
+        Spec: client-server-api#guest-access
+        """
+        if wish.guest_token is None:
+            return None
+        async with self.database.read() as tx:
+            pair = await tables.pair_by_access(tx, token_hash(wish.guest_token))
+        if pair is None or not pair.account.is_guest or pair.account.is_deactivated or pair.account.is_locked:
+            raise Forbidden("This is not the access token of a guest.")
+        if wish.username is None or wish.username.lower() != localpart_of(pair.account.user_id):
+            raise Forbidden("username must be the name of the guest.")
+        return pair.account.user_id
 
     async def register_guest(self, request: Request) -> Registered:
         """An account without a password; whatever else the body says is ignored. Raises Forbidden if guests are off.
@@ -181,6 +215,9 @@ class Registrar:
         tokens: Tokens | None = None
         async with self.database.write() as tx:
             await self._insert(tx, command)
+            if command.replaces_guest:
+                # The guest's tokens would be a user's from now on, and whoever saw them has a user's rights.
+                await self.sessions.end_all(tx, command.user_id, keep=wish.device_id)
             if wish.wants_login:
                 opened = OpenSession(command.user_id, wish.device_id, wish.device_name, wish.refreshable)
                 tokens = await self.sessions.open(tx, opened)
@@ -193,10 +230,19 @@ class Registrar:
             if invitation is None:
                 raise Forbidden("This registration token is no longer valid.")
         if invitation is not None and invitation.grants_admin:
-            command = CreateAccount(command.user_id, command.password_hash, is_admin=True)
+            command = replace(command, is_admin=True)
         invited_by = None if invitation is None else invitation.created_by
-        if not await tables.insert_account(tx, command, self.clock.now_ms(), invited_by):
+        now_ms = self.clock.now_ms()
+        insert = tables.upgrade_guest if command.replaces_guest else tables.insert_account
+        if not await insert(tx, command, now_ms, invited_by):
             raise _in_use()
+        for proof in command.proofs:
+            owned = OwnThreepid(proof.threepid, proof.validated_ts, now_ms)
+            if not await threepid_tables.insert_threepid(tx, command.user_id, owned):
+                raise BadRequest("M_THREEPID_IN_USE", "This address belongs to another account.")
+            await threepid_tables.delete_validations_of(tx, proof.threepid)
+        if command.policies:
+            await threepid_tables.insert_accepted_policies(tx, command.user_id, command.policies, now_ms)
         invite_to = [] if invitation is None else list(invitation.invite_to)
         await self.log.append(tx, AccountCreated(command.user_id, invite_to, invited_by))
 

@@ -77,6 +77,19 @@ async def insert_account(tx: Tx, command: CreateAccount, created_ts: int, invite
     return inserted == 1
 
 
+async def upgrade_guest(tx: Tx, command: CreateAccount, created_ts: int, invited_by: UserId | None) -> bool:
+    """Make a guest a user; False if there is no such guest. created_ts: not used, he was there before."""
+    changed = await tx.execute(
+        "UPDATE accounts SET is_guest = 0, password_hash = ?, is_admin = ?, invited_by = ? "
+        "WHERE user_id = ? AND is_guest = 1 AND is_deactivated = 0",
+        command.password_hash,
+        int(command.is_admin),
+        invited_by,
+        command.user_id,
+    )
+    return changed == 1
+
+
 async def set_password(tx: Tx, user_id: UserId, password_hash: str) -> None:
     await tx.execute("UPDATE accounts SET password_hash = ? WHERE user_id = ? AND is_deactivated = 0", password_hash, user_id)
 

@@ -3,17 +3,17 @@
 Theory of operation. A request that needs it and has no `auth` is answered 401 with the flows and a session. The client
 repeats the request with `auth` for one stage after another; when a flow is complete the request goes on. A session is
 bound to the endpoint (`action`), to the user, and to a digest of what the request means, so that a proof given for one
-thing cannot be spent on another. Sessions live in memory, for a quarter of an hour, in bounded number: a restart forgets
-them, which costs a client one more round. A finished session answers a repetition of the very same request, so that a
-lost response does no harm; what must happen once only (a registration) takes its session out of the engine first.
+thing cannot be spent on another. Sessions live in memory, for a quarter of an hour (an hour where addresses are
+proved), in bounded number: a restart forgets them, which costs a client one more round. A finished session answers a
+repetition of the very same request, so that a lost response does no harm; what must happen once only (a registration)
+takes its session out of the engine first.
 
 Spec: client-server-api#user-interactive-authentication-api
 """
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -26,9 +26,10 @@ from watchword.edge.request import Request
 from watchword.edge.requester import Kind, Requester
 from watchword.protocol.ids import UserId
 from watchword.server.accounts.commands import AccountSettings, Flows, Refused
-from watchword.server.accounts.decide import DUMMY, PASSWORD, REGISTRATION_TOKEN, is_complete, login_user_id
+from watchword.server.accounts.decide import EMAIL_IDENTITY, MSISDN_IDENTITY, PASSWORD, is_complete, stage_params
 from watchword.server.accounts.invitations import Invitations
-from watchword.server.accounts.password_check import PasswordCheck
+from watchword.server.accounts.threepids.commands import EMAIL, MSISDN
+from watchword.server.accounts.uia_stages import NOT_YET, Stages, UiaSession
 
 _SESSION_BYTES = 18
 
@@ -45,31 +46,6 @@ class Challenge(Unauthenticated):
         return dict(self._body) if self._failure is None else {**super().body(), **self._body}
 
 
-@dataclass(slots=True)
-class UiaSession:
-    """One attempt to pass. user_id: whose proof is asked for, or who proved himself; None while nobody is known."""
-
-    session_id: str
-    action: str
-    meaning: bytes
-    user_id: UserId | None
-    flows: Flows
-    expires_ms: int
-    is_anonymous: bool
-    completed: list[str] = field(default_factory=list)
-    failures: int = 0
-    invitation_id: int | None = None
-
-    def body(self) -> dict[str, object]:
-        """What a client is told."""
-        return {
-            "flows": [{"stages": list(flow)} for flow in self.flows],
-            "params": {},
-            "session": self.session_id,
-            "completed": list(self.completed),
-        }
-
-
 def meaning_digest(meaning: object) -> bytes:
     """What a request asks for, comparable and without its secrets. Raises BadRequest if it is no JSON we can write."""
     try:
@@ -84,7 +60,7 @@ class InteractiveAuthentication:
     def __init__(
         self,
         settings: AccountSettings,
-        password_check: PasswordCheck,
+        stages: Stages,
         invitations: Invitations,
         clock: Clock,
         entropy: Entropy,
@@ -92,18 +68,16 @@ class InteractiveAuthentication:
         sessions_max: int = limits.uia_sessions_max,
     ) -> None:
         self._settings = settings
-        self._password_check = password_check
+        self._stages = stages
         self._invitations = invitations
         self._clock = clock
         self._entropy = entropy
         self._sessions_max = sessions_max
         self._sessions: OrderedDict[str, UiaSession] = OrderedDict()
         self._of_user: dict[UserId, list[str]] = {}
-        self._stages: Mapping[str, Callable[[Request, UiaSession, Mapping[str, Any]], Awaitable[Refused | None]]] = {
-            PASSWORD: self._password,
-            DUMMY: self._dummy,
-            REGISTRATION_TOKEN: self._registration_token,
-        }
+        # Mails take their time. One life for all sessions, so that the oldest always ends first.
+        proves_addresses = settings.threepids.email or settings.threepids.msisdn
+        self._session_ms = limits.uia_long_session_ms if proves_addresses else limits.uia_session_ms
 
     # For other features
 
@@ -126,6 +100,20 @@ class InteractiveAuthentication:
         assert session.user_id is not None, session.completed
         return session.user_id
 
+    async def regain(self, request: Request, requester: Requester | None, action: str, meaning: object) -> UiaSession:
+        """As `identify`; whoever has no access token may also prove himself by an address of his account.
+
+        The proofs of the session returned are the caller's to spend. Spec: client-server-api#password-reset
+        """
+        owner = None if requester is None else requester.user_id
+        flows: list[tuple[str, ...]] = [(PASSWORD,)]
+        if owner is None:
+            known = ((EMAIL, EMAIL_IDENTITY), (MSISDN, MSISDN_IDENTITY))
+            flows += [(stage,) for medium, stage in known if self._settings.threepids.sends_to(medium)]
+        session = await self.passed(request, owner, action, meaning, flows)
+        assert session.user_id is not None, session.completed
+        return session
+
     # The engine
 
     async def passed(self, request: Request, owner: UserId | None, action: str, meaning: object, flows: Flows) -> UiaSession:
@@ -142,7 +130,8 @@ class InteractiveAuthentication:
         session = self._resumed(auth, action, digest, owner, flows)
         failure = await self._attempted(request, session, auth)
         if failure is not None:
-            session.failures += 1
+            # Asking again whether a link was opened guesses nothing.
+            session.failures += failure.errcode != NOT_YET
             if session.failures >= limits.uia_failures_max:
                 self._remove(session)
             raise Challenge(session.body(), failure)
@@ -176,8 +165,13 @@ class InteractiveAuthentication:
             return False
         failure = await self._attempted(request, session, {**auth, "type": stage})
         if failure is not None:
-            session.failures += 1
+            session.failures += failure.errcode != NOT_YET
         return failure is None
+
+    def session(self, session_id: str) -> UiaSession | None:
+        """A session that is still open, for the pages."""
+        self._sweep()
+        return self._sessions.get(session_id)
 
     def _begin(self, action: str, digest: bytes, owner: UserId | None, flows: Flows) -> UiaSession:
         self._sweep()
@@ -189,8 +183,9 @@ class InteractiveAuthentication:
             meaning=digest,
             user_id=owner,
             flows=flows,
-            expires_ms=self._clock.monotonic_ms() + limits.uia_session_ms,
+            expires_ms=self._clock.monotonic_ms() + self._session_ms,
             is_anonymous=owner is None,
+            params=stage_params(self._settings, flows),
         )
         if owner is not None:
             own = self._of_user.get(owner, [])
@@ -221,43 +216,10 @@ class InteractiveAuthentication:
             return None
         if not isinstance(stage, str) or not any(stage in flow for flow in session.flows):
             return Refused("M_UNRECOGNIZED", "This stage is not asked for.")
-        failure = await self._stages[stage](request, session, auth)
+        failure = await self._stages.attempt(stage, request, session, auth)
         if failure is None and stage not in session.completed:
             session.completed.append(stage)
         return failure
-
-    # Stages
-
-    async def _password(self, request: Request, session: UiaSession, auth: Mapping[str, Any]) -> Refused | None:
-        if "identifier" not in auth and "user" not in auth and session.user_id is not None:
-            named: UserId | Refused | None = session.user_id
-        else:
-            named = login_user_id(auth, self._settings.server_name)
-        if isinstance(named, Refused):
-            return named
-        password = auth.get("password")
-        if not isinstance(password, str):
-            return Refused("M_MISSING_PARAM", "The password is missing.")
-        if session.user_id is not None and named != session.user_id:
-            raise Forbidden("This is another user than the one who asks.")
-        account = await self._password_check.account(request, named, password)
-        if account is None:
-            return Refused("M_FORBIDDEN", "The password is wrong.")
-        session.user_id = account.user_id
-        return None
-
-    async def _dummy(self, request: Request, session: UiaSession, auth: Mapping[str, Any]) -> Refused | None:
-        return None
-
-    async def _registration_token(self, request: Request, session: UiaSession, auth: Mapping[str, Any]) -> Refused | None:
-        token = auth.get("token")
-        if not isinstance(token, str):
-            return Refused("M_MISSING_PARAM", "The registration token is missing.")
-        invitation_id = await self._invitations.reserve(token, session.session_id)
-        if invitation_id is None:
-            return Refused("M_FORBIDDEN", "This registration token is not valid.")
-        session.invitation_id = invitation_id
-        return None
 
     # Keeping sessions
 

@@ -6,7 +6,18 @@ import pytest
 
 from watchword.protocol.ids import ServerName, UserId
 from watchword.server.accounts import decide
-from watchword.server.accounts.commands import Account, Invitation, PresenceState, Refused, RegistrationMode
+from watchword.server.accounts.commands import (
+    Account,
+    AccountSettings,
+    CaptchaSettings,
+    Invitation,
+    Policy,
+    PolicyText,
+    PresenceState,
+    Refused,
+    RegistrationMode,
+)
+from watchword.server.accounts.threepids.commands import ThreepidSettings, Wanted
 
 HERE = ServerName("here.example")
 ALICE = UserId("@alice:here.example")
@@ -86,10 +97,53 @@ def test_device_names_have_a_bound() -> None:
     assert errcode(decide.device_name_refusal("x" * 257)) == "M_INVALID_PARAM"
 
 
+def flows(mode: RegistrationMode, **changed: Any) -> Any:
+    return decide.registration_flows(AccountSettings(HERE, registration=mode, **changed))
+
+
+POLICIES = (Policy("privacy", "1.1", {"en": PolicyText("Privacy", "https://here.example/privacy")}),)
+A_CAPTCHA = CaptchaSettings("site", "secret", "https://captcha.example/verify", "https://captcha.example/api.js")
+
+
 def test_each_mode_of_registration_has_its_flows() -> None:
-    assert decide.registration_flows(RegistrationMode.OPEN) == (("m.login.dummy",), ("m.login.registration_token",))
-    assert decide.registration_flows(RegistrationMode.INVITATION) == (("m.login.registration_token",),)
-    assert errcode(decide.registration_flows(RegistrationMode.CLOSED)) == "M_FORBIDDEN"
+    assert flows(RegistrationMode.OPEN) == (("m.login.dummy",), ("m.login.registration_token",))
+    assert flows(RegistrationMode.INVITATION) == (("m.login.registration_token",),)
+    assert errcode(flows(RegistrationMode.CLOSED)) == "M_FORBIDDEN"
+
+
+def test_an_optional_address_makes_further_flows_and_a_dummy_tells_them_apart() -> None:
+    wanted = ThreepidSettings(email=True, email_at_registration=Wanted.OPTIONAL)
+    assert flows(RegistrationMode.INVITATION, threepids=wanted) == (
+        ("m.login.registration_token", "m.login.dummy"),
+        ("m.login.registration_token", "m.login.email.identity"),
+    )
+
+
+def test_a_required_address_is_in_every_flow_but_only_where_messages_can_be_sent() -> None:
+    wanted = ThreepidSettings(msisdn=True, email_at_registration=Wanted.REQUIRED, msisdn_at_registration=Wanted.REQUIRED)
+    assert flows(RegistrationMode.OPEN, threepids=wanted) == (
+        ("m.login.msisdn",),
+        ("m.login.registration_token", "m.login.msisdn"),
+    )
+
+
+def test_strangers_solve_a_captcha_and_everybody_agrees_to_the_policies() -> None:
+    assert flows(RegistrationMode.OPEN, policies=POLICIES, captcha=A_CAPTCHA) == (
+        ("m.login.recaptcha", "m.login.terms"),
+        ("m.login.registration_token", "m.login.terms"),
+    )
+
+
+def test_stages_come_with_what_a_client_must_know() -> None:
+    settings = AccountSettings(HERE, policies=POLICIES, captcha=A_CAPTCHA)
+    assert decide.stage_params(settings, (("m.login.terms", "m.login.recaptcha"),)) == {
+        "m.login.terms": {
+            "policies": {"privacy": {"version": "1.1", "en": {"name": "Privacy", "url": "https://here.example/privacy"}}}
+        },
+        "m.login.recaptcha": {"public_key": "site"},
+    }
+    assert decide.stage_params(settings, (("m.login.password",),)) == {}
+    assert decide.stage_params(AccountSettings(HERE), (("m.login.recaptcha",),)) == {}
 
 
 def test_a_flow_is_complete_when_all_its_stages_are() -> None:

@@ -24,7 +24,7 @@ def test_what_can_be_guessed_draws_from_the_small_buckets() -> None:
 
 def test_every_specified_door_names_its_section() -> None:
     for row in ENDPOINTS:
-        assert row.spec.startswith("client-server-api#") or row.path.startswith("/_synapse/"), row.path
+        assert row.spec.startswith("client-server-api#") or row.path.startswith(("/_synapse/", "/_watchword/")), row.path
 
 
 def test_deletions_may_carry_their_proof() -> None:

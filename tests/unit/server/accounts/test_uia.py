@@ -192,7 +192,7 @@ async def test_a_meaning_that_is_no_json_is_refused(house: Any) -> None:
 async def test_the_number_of_sessions_is_bounded_and_nobody_under_way_is_thrown_out(house: Any) -> None:
     uia = house.accounts.uia
     small = InteractiveAuthentication(
-        uia._settings, uia._password_check, house.accounts.invitations, house.clock, uia._entropy, sessions_max=2
+        uia._settings, uia._stages, house.accounts.invitations, house.clock, uia._entropy, sessions_max=2
     )
     flows = (("m.login.dummy",),)
     sessions = []
