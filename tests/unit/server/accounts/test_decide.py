@@ -122,7 +122,7 @@ def test_an_optional_address_makes_further_flows_and_a_dummy_tells_them_apart() 
 def test_a_required_address_is_in_every_flow_but_only_where_messages_can_be_sent() -> None:
     wanted = ThreepidSettings(msisdn=True, email_at_registration=Wanted.REQUIRED, msisdn_at_registration=Wanted.REQUIRED)
     assert flows(RegistrationMode.OPEN, threepids=wanted) == (
-        ("m.login.msisdn",),
+        ("m.login.msisdn", "m.login.dummy"),
         ("m.login.registration_token", "m.login.msisdn"),
     )
 
