@@ -220,6 +220,53 @@ class Media(Struct, frozen=True):
     remote_bytes_max: Annotated[int, Meta(ge=1, description="The largest file that is fetched from another server.")] = (
         100 << 20
     )
+    remote_kept_ms: Annotated[
+        int | None,
+        Meta(ge=3_600_000, description="How long a file of another server is kept after it was last asked for; unset is for ever."),
+    ] = 90 * 86_400_000
+    remote_total_bytes_max: Annotated[
+        int | None,
+        Meta(ge=0, description="How much of other servers' files is kept; beyond it, those go that nobody asked for longest."),
+    ] = 20 << 30
+    quota_bytes_max: Annotated[
+        int | None, Meta(ge=0, description="How much one user may store; unset is unlimited. Administrators are exempt.")
+    ] = None
+    quota_bytes_per_day_max: Annotated[int | None, Meta(ge=0, description="How much one user may upload in a day.")] = None
+    quota_files_max: Annotated[int | None, Meta(ge=0, description="How many files one user may store.")] = None
+    pending_uploads_max: Annotated[
+        int, Meta(ge=0, description="How many names for later uploads one user may hold at once.")
+    ] = limits.pending_uploads_max
+    delete_with_event: Annotated[
+        bool, _about("Whether the redaction of an unencrypted event deletes the files that its sender uploaded for it.")
+    ] = True
+    unauthenticated_before_ts: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Files stored before this time (milliseconds since 1970) can be downloaded without an account, as old "
+            "clients do; 0 allows none.",
+        ),
+    ] = 0
+
+
+class UrlPreviews(Struct, frozen=True):
+    """Previews of web pages that are linked in messages. The server visits the pages: it learns which ones, and they see it."""
+
+    enabled: Annotated[bool, _about("Whether there are previews at all.")] = False
+    allow_hosts: Annotated[
+        tuple[str, ...] | None, _about("Hosts that may be visited, `*` and `?` as wildcards; unset is every public one.")
+    ] = None
+    deny_hosts: Annotated[tuple[str, ...], _about("Hosts never to visit; wins over allow_hosts.")] = ()
+    allowed_networks: Annotated[
+        tuple[str, ...], _about("Private networks that may be visited; public addresses always may.", **_NETWORKS)
+    ] = ()
+    language: Annotated[
+        str,
+        Meta(pattern="^[A-Za-z0-9,;=.* -]{1,100}$", description="The language to ask pages for where a client does not say."),
+    ] = "en"
+    kept_ms: Annotated[int, Meta(ge=3_600_000, description="How long previews and their pictures are remembered.")] = (
+        7 * 86_400_000
+    )
 
 
 class Rooms(Struct, frozen=True):
@@ -354,6 +401,7 @@ class Config(Struct, frozen=True, kw_only=True):
     federation: Federation = msgspec.field(default_factory=Federation)
     egress: Egress = Egress()
     media: Media = Media()
+    url_previews: UrlPreviews = UrlPreviews()
     rooms: Rooms = Rooms()
     database: Database = Database()
     sync: Sync = Sync()
