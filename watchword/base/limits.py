@@ -377,3 +377,6 @@ rendezvous_sessions_max = 1_000
 rendezvous_data_bytes_max = 4_096
 rendezvous_writes_max = 100
 rendezvous_lifetime_ms = 300_000
+
+# Whose invites a user takes: globs of one kind that are looked at
+invite_permission_globs_max = 1_000

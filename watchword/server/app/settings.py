@@ -102,6 +102,9 @@ UNSTABLE_FEATURES = {
     "org.matrix.msc4222": True,
     "org.matrix.msc3916.stable": True,
     "com.beeper.msc4169": True,
+    "org.matrix.msc4155": True,
+    "org.matrix.msc4380": True,
+    "org.matrix.msc4380.stable": True,
 }
 """Flags of what is served under old names. Spec: client-server-api#get_matrixclientversions"""
 

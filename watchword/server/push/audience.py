@@ -56,6 +56,8 @@ class Audience:
     async def _notice(self, position: Position, room: Room, noted: NotedEvent, user_id: UserId) -> Notice | None:
         if noted.sender in await self.accounts.ignored_users(user_id):
             return None
+        if room.members.membership.get(user_id) != "join" and await self.accounts.hides_invite(user_id, noted.sender):
+            return None
         rules = await self.rules.ready(user_id)
         name = await self.events.display_name(room, user_id) if rules.by_name else None
         actions = noted.evaluate(rules, user_id, name)
@@ -82,7 +84,7 @@ class Audience:
         user_id = change.user_id
         about = partial(self.composer.about_invite, change.room_id, change.event_id, user_id)
         subject = await about()
-        if subject is None or subject.sender in await self.accounts.ignored_users(user_id):
+        if subject is None or await self.accounts.hides_invite(user_id, subject.sender):
             return None
         shown = {
             "type": subject.type,

@@ -16,6 +16,7 @@ from watchword.server.accounts.reader import AccountReader
 from watchword.server.rooms import member_tables, restricted
 from watchword.server.rooms.commands import ChangeMembership, CreateRoom
 from watchword.server.rooms.creation import RoomMaker, invite_step
+from watchword.server.rooms.invite_permission import check_permission
 from watchword.server.rooms.ports import RemoteRooms
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.registry import RoomRegistry
@@ -46,7 +47,7 @@ class Membership:
         """Make a room and send its invites. Raises Refusal."""
         profiles: dict[UserId, Mapping[str, Any]] = {}
         for user_id in command.invite:
-            await self._check_invitee(user_id)
+            await self._check_invitee(user_id, command.creator)
             if domain_of(user_id) == self.server_name:
                 profiles[user_id] = await self.member_content(user_id)
         command = replace(command, extra_invite_content={**profiles, **command.extra_invite_content})
@@ -119,7 +120,7 @@ class Membership:
 
     async def invite(self, command: ChangeMembership) -> EventId:
         """Invite somebody, on this server or another. Raises Refusal."""
-        await self._check_invitee(command.target)
+        await self._check_invitee(command.target, command.sender)
         if domain_of(command.target) == self.server_name:
             profile = await self.member_content(command.target)
             content = {**profile, **command.content}
@@ -130,9 +131,12 @@ class Membership:
             raise Forbidden(NOT_IN_ROOM)
         return await self.remote.invite(command)
 
-    async def _check_invitee(self, user_id: UserId) -> None:
-        if domain_of(user_id) == self.server_name and not await self.accounts.exists(user_id):
+    async def _check_invitee(self, user_id: UserId, inviter: UserId) -> None:
+        if domain_of(user_id) != self.server_name:
+            return
+        if not await self.accounts.exists(user_id):
             raise NotFound("There is no such user here.")
+        await check_permission(self.accounts, user_id, inviter)
 
     async def leave(self, command: ChangeMembership) -> None:
         """Leave a room, reject an invite, take a knock back. Raises Refusal."""

@@ -27,6 +27,7 @@ from watchword.server.rooms.decide import Accepted, AlreadySo, Refused
 from watchword.server.rooms.fetching import CannotFetch
 from watchword.server.rooms.incoming import Verified, encoded
 from watchword.server.rooms.intake import Intake, Terms
+from watchword.server.rooms.invite_permission import BLOCKED
 from watchword.server.rooms.joining import Joining
 from watchword.server.rooms.out_of_band import OutOfBand, Told
 from watchword.server.rooms.ports import RemoteServers
@@ -207,6 +208,8 @@ def _is_same(ours: Pdu, answer: Mapping[str, object], room: Room) -> bool:
 def _refused_invite(error: PeerError) -> Refusal:
     if error.errcode == "M_INCOMPATIBLE_ROOM_VERSION":
         return BadRequest("M_INCOMPATIBLE_ROOM_VERSION", "Their server does not support the version of this room.")
+    if error.errcode is not None and error.errcode.endswith(BLOCKED):
+        return Forbidden("They take no invites from you.", BLOCKED)
     if error.status == 404:
         return NotFound("There is no such user on that server.")
     if error.status is not None and error.status < 500:

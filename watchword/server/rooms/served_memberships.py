@@ -26,6 +26,7 @@ from watchword.server.rooms import decide, restricted
 from watchword.server.rooms.commands import SendEvent
 from watchword.server.rooms.incoming import IncomingChecks, RoomKind, Verified, encoded, read_event
 from watchword.server.rooms.intake import Intake, Taken, Terms
+from watchword.server.rooms.invite_permission import check_permission
 from watchword.server.rooms.join_answers import JoinAnswers
 from watchword.server.rooms.out_of_band import OutOfBand, Told
 from watchword.server.rooms.own_auth import create_id_of
@@ -191,6 +192,7 @@ class ServedMemberships:
         target = UserId(str(pdu.state_key))
         if not await self.accounts.exists(target):
             raise NotFound("There is no such user here.")
+        await check_permission(self.accounts, target, pdu.sender)
         _check_shown_create(invite, version)
         identity = self.writer.identity
         signed = sign_event(pdu.json, version, identity.server_name, identity.signing_key)

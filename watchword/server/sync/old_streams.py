@@ -184,13 +184,12 @@ class OldStreams:
         """The body of /initialSync. archived: also rooms that the user has left."""
         end = self.log.position
         wanted = _SHOWN if archived else ("invite", "join")
-        ignored = await self.accounts.ignored_users(reader.user_id)
         parts = []
         for row in tuple((await self.rooms.memberships.of(reader.user_id)).values()):
             if row.forgotten or row.membership not in wanted:
                 continue
             if row.membership == "invite":
-                if row.sender not in ignored:
+                if not await self.accounts.hides_invite(reader.user_id, row.sender):
                     parts.append(await self._invited(row, reader))
             elif row.membership == "join" or await self._was_in(row):
                 parts.append(await self._room(row.room_id, reader, limit, row.membership))

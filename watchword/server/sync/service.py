@@ -200,7 +200,9 @@ class SyncService:
                 return
             row = then
         if row.membership in ("invite", "knock"):
-            if (since is None or window.after < row.position) and row.sender not in ignored:
+            if (since is None or window.after < row.position) and not (
+                row.membership == "invite" and await self.accounts.hides_invite(row.user_id, row.sender)
+            ):
                 encoded = await self.invites.section(row)
                 target = response.invite if row.membership == "invite" else response.knock
                 target.append(_named(room_id, encoded))

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -243,7 +243,7 @@ class Stack:
         ports = RoomPorts(
             Identity(server, key),
             AccountReader(database, log, clock),
-            cast("UserData", None),
+            UserData(database, log),
             Remote(network, server),
             signatures,
         )
