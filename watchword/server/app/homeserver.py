@@ -43,10 +43,8 @@ from watchword.server.federation.own_keys import load_or_create_signing_key
 from watchword.server.federation.ports import Egress
 from watchword.server.federation.service import FederationIn, FederationOut, Fittings, Ground
 from watchword.server.media import endpoints as media_doors
-from watchword.server.media.door import MediaDoor
+from watchword.server.media.assembly import Outside, Repository, assemble_media
 from watchword.server.media.files import Files
-from watchword.server.media.service import MediaService
-from watchword.server.media.thumbnails import Thumbnails
 from watchword.server.moderation import endpoints as moderation_doors
 from watchword.server.moderation.assembly import Moderation, assemble_moderation
 from watchword.server.oauth import endpoints as oauth_doors
@@ -171,9 +169,14 @@ class Homeserver:
         ports = E2eePorts(self.accounts.reader, self.oauth.approvals, rooms_later, client, self.accounts.devices, rooms_later)
         self.e2ee = E2eeService(database, self.log, clock, entropy, server_name, ports, e2ee_reader)
         self.e2ee_follower = E2eeFollower(database, self.log, e2ee_reader, recent, self.e2ee.lists)
-        files = Files(config.media_path, entropy)
-        self.media = MediaService(
-            database, files, clock, entropy, server_name, self.federation_out.media, settings.media_settings(config)
+        self.media: Repository = assemble_media(
+            database,
+            Files(config.media_path, entropy),
+            clock,
+            entropy,
+            server_name,
+            Outside(self.federation_out.media, settings.preview_fetcher(config, self._resolver)),
+            (settings.media_settings(config), settings.preview_settings(config)),
         )
         push_rules_later = _PushRulesLater()
         self.rooms: Rooms = assemble_rooms(
@@ -265,7 +268,7 @@ class Homeserver:
         if config.oauth.enabled:
             router.mount(oauth_doors.ENDPOINTS, self.oauth)
         router.mount(e2ee_doors.ENDPOINTS, self.e2ee)
-        router.mount(media_doors.ENDPOINTS, MediaDoor(self.media, Thumbnails(self.media.files), entropy, server_name))
+        router.mount(media_doors.ENDPOINTS, self.media.door)
         router.mount(room_doors.ENDPOINTS, self.rooms.doors)
         if config.rendezvous.enabled:
             meeting = RendezvousSessions(self.world.clock, entropy)
@@ -308,6 +311,7 @@ class Homeserver:
                 self.e2ee.lists.run,
                 self.e2ee_follower.run,
                 self.rooms.ephemeral.run,
+                self.media.run,
                 self.sync.waiting.run,
                 self._maintain,
             ):
@@ -339,7 +343,7 @@ class Homeserver:
         await self._fetcher.close()
         await self._push_fetcher.close()
         await self._resolver.close()
-        await self.media.files.close()
+        await self.media.close()
         await self.world.database.close()
         if self.world.claim is not None:
             self.world.claim.release()

@@ -1,6 +1,7 @@
 """What the operator configured, as the settings that each feature asks for. Deliberately absent: wiring."""
 
 from watchword import __version__
+from watchword.base import limits
 from watchword.base.config import Config
 from watchword.edge.addresses import AddressPolicy
 from watchword.edge.dns import Resolver
@@ -9,7 +10,7 @@ from watchword.protocol.ids import ServerName
 from watchword.server.accounts.commands import AccountSettings, RegistrationMode
 from watchword.server.discovery.settings import Contact, DiscoverySettings
 from watchword.server.federation.settings import FederationSettings
-from watchword.server.media.commands import MediaSettings
+from watchword.server.media.commands import MediaSettings, PreviewSettings, Quota
 from watchword.server.oauth.commands import OAuthSettings
 
 
@@ -27,6 +28,19 @@ def fetcher(config: Config, resolver: Resolver) -> Fetcher:
 def push_fetcher(config: Config, resolver: Resolver) -> Fetcher:
     """The client for push gateways."""
     return Fetcher(resolver, AddressPolicy(config.egress.push_allowed_networks), user_agent=f"Watchword/{__version__}")
+
+
+def preview_fetcher(config: Config, resolver: Resolver) -> Fetcher | None:
+    """The client for web pages; None where there are no previews, which saves its certificates' memory."""
+    if not config.url_previews.enabled:
+        return None
+    return Fetcher(
+        resolver,
+        AddressPolicy(config.url_previews.allowed_networks),
+        user_agent=f"Watchword/{__version__} (bot)",
+        plain_http=True,
+        connections_max=limits.preview_connections_max,
+    )
 
 
 def federation_settings(config: Config, server_name: ServerName) -> FederationSettings:
@@ -73,7 +87,19 @@ def media_settings(config: Config) -> MediaSettings:
     return MediaSettings(
         upload_bytes_max=config.media.upload_bytes_max,
         remote_bytes_max=config.media.remote_bytes_max,
+        pending_uploads_max=config.media.pending_uploads_max,
+        frozen_since_ts=config.media.unauthenticated_before_ts,
+        quota=Quota(config.media.quota_bytes_max, config.media.quota_bytes_per_day_max, config.media.quota_files_max),
+        copies_kept_ms=config.media.remote_kept_ms,
+        copies_bytes_max=config.media.remote_total_bytes_max,
+        delete_with_event=config.media.delete_with_event,
     )
+
+
+def preview_settings(config: Config) -> PreviewSettings:
+    """How web pages are looked at."""
+    wanted = config.url_previews
+    return PreviewSettings(wanted.enabled, wanted.allow_hosts, wanted.deny_hosts, wanted.language, wanted.kept_ms)
 
 
 def discovery_settings(config: Config) -> DiscoverySettings:
@@ -92,6 +118,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
         unstable_features=unstable_features(config),
         may_change_password=config.registration.password_login,
         default_room_version=config.rooms.default_version,
+        url_previews=config.url_previews.enabled,
     )
 
 

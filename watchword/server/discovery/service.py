@@ -85,6 +85,8 @@ def _capabilities(settings: DiscoverySettings) -> dict[str, object]:
         "m.3pid_changes": _enabled(False),
         "m.get_login_token": _enabled(settings.may_get_login_token),
         "m.forget_forced_upon_leave": _enabled(settings.forgets_rooms_left),
+        "m.preview_url": _enabled(settings.url_previews),
+        "io.element.msc4452.preview_url": _enabled(settings.url_previews),
     }
 
 

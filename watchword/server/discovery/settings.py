@@ -37,5 +37,6 @@ class DiscoverySettings:
     may_change_password: bool = True
     may_get_login_token: bool = False
     forgets_rooms_left: bool = False
+    url_previews: bool = False
     may_lock: bool = True
     may_suspend: bool = True

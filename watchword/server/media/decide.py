@@ -1,4 +1,4 @@
-"""The rules of the content repository: names, types, dispositions, thumbnails."""
+"""The rules of the content repository: names, types, dispositions, thumbnails, quotas."""
 
 import re
 from collections.abc import Mapping
@@ -7,45 +7,9 @@ from urllib.parse import quote
 
 from watchword.base import limits
 from watchword.base.errors import Refused
-from watchword.server.media.commands import Media
-
-# Spec: client-server-api#serving-inline-content
-INLINE_TYPES = frozenset(
-    [
-        "text/css",
-        "text/plain",
-        "text/csv",
-        "application/json",
-        "application/ld+json",
-        "image/jpeg",
-        "image/gif",
-        "image/png",
-        "image/apng",
-        "image/webp",
-        "image/avif",
-        "video/mp4",
-        "video/webm",
-        "video/ogg",
-        "video/quicktime",
-        "audio/mp4",
-        "audio/webm",
-        "audio/aac",
-        "audio/mpeg",
-        "audio/ogg",
-        "audio/wave",
-        "audio/wav",
-        "audio/x-wav",
-        "audio/x-pn-wav",
-        "audio/flac",
-        "audio/x-flac",
-    ]
-)
-_PICTURE_TYPES: Mapping[str, frozenset[str]] = {
-    "jpeg": frozenset(("image/jpeg",)),
-    "png": frozenset(("image/png", "image/apng")),
-    "gif": frozenset(("image/gif",)),
-    "webp": frozenset(("image/webp",)),
-}
+from watchword.server.media import decide_kinds
+from watchword.server.media.commands import Media, Quota, StoredFile, Usage
+from watchword.server.media.sandboxed.sizing import Size, allowed
 
 # "…the server SHOULD set…" Spec: client-server-api#get_matrixclientv1mediadownloadservernamemediaid
 SAFETY_HEADERS: Mapping[str, str] = {
@@ -58,6 +22,10 @@ SAFETY_HEADERS: Mapping[str, str] = {
     "referrer-policy": "no-referrer",
 }
 UNKNOWN_TYPE = "application/octet-stream"
+TOO_LARGE = Refused("M_TOO_LARGE", "The picture is too large for a thumbnail.", 413)
+UNREADABLE = Refused("M_UNKNOWN", "No thumbnail can be made of this file.")
+# The kinds that may be animations.
+_MOVING = frozenset(("gif", "png", "webp", "avif"))
 
 _MEDIA_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _TOKEN = r"[A-Za-z0-9!#$&^_.+-]+"  # noqa: S105 (a grammar's word)
@@ -103,18 +71,22 @@ def file_name_in(disposition: str | None) -> str | None:
     return None if bare is None else file_name(bare[1])
 
 
-def disposition(stored_type: str, name: str | None) -> str:
-    """Content-Disposition: inline for the types that a browser shows without running them, else attachment.
+def disposition(stored_type: str, name: str | None, kind: str) -> str:
+    """Content-Disposition: inline for what a browser shows without running it and what is as it says, else attachment.
 
-    A name beyond plain ASCII is written in the extended form alone, which every browser reads.
+    kind: what the bytes show. A name beyond plain ASCII is written in the extended form alone, which every browser reads.
     """
-    bare_type = stored_type.partition(";")[0].strip().lower()
-    kind = "inline" if bare_type in INLINE_TYPES else "attachment"
+    shown = "inline" if decide_kinds.is_inline(stored_type, kind) else "attachment"
     if not name:
-        return kind
+        return shown
     if _PLAIN_NAME.fullmatch(name):
-        return f'{kind}; filename="{name}"'
-    return f"{kind}; filename*=utf-8''{quote(name, safe='')}"
+        return f'{shown}; filename="{name}"'
+    return f"{shown}; filename*=utf-8''{quote(name, safe='')}"
+
+
+def tag_of(file: StoredFile) -> str:
+    """The ETag of a file: its content's hash."""
+    return f'"{file.sha256.hex()}"'
 
 
 def headers(media: Media, name: str | None = None) -> dict[str, str]:
@@ -123,66 +95,97 @@ def headers(media: Media, name: str | None = None) -> dict[str, str]:
         **SAFETY_HEADERS,
         "content-type": media.content_type,
         "content-length": str(media.file.size_bytes),
-        "content-disposition": disposition(media.content_type, name or media.file_name),
+        "content-disposition": disposition(media.content_type, name or media.file_name, media.kind),
         "cache-control": "private, max-age=86400, immutable",
+        "etag": tag_of(media.file),
+        "accept-ranges": "bytes",
     }
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A thumbnail as it is asked for. animated None: the server may choose."""
+    """A thumbnail as it is asked for. animated None: it should not move. accept: the header, as sent."""
 
     width: int
     height: int
     method: str
     animated: bool | None
-
-
-def wanted_thumbnail(width: int, height: int, method: str, animated: bool | None) -> Wanted | Refused:
-    """Check what is asked for."""
-    if width < 1 or height < 1:
-        return Refused("M_UNKNOWN", "A thumbnail has a width and a height of at least 1.")
-    if method not in ("crop", "scale"):
-        return Refused("M_UNKNOWN", "method must be crop or scale.")
-    return Wanted(width, height, method, animated)
+    accept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What the first bytes of a file show. may_move: it is, or may be, animated."""
+class Variant:
+    """A thumbnail as it is made and kept. size None: as large as the original."""
 
-    format: str
-    may_move: bool
+    size: Size | None
+    moves: bool
+    webp: bool
 
-
-def picture(head: bytes) -> Picture | None:
-    """What kind of picture a file is, whatever its uploader said; None if it is none that browsers show safely."""
-    if head.startswith(b"\xff\xd8\xff"):
-        return Picture("jpeg", False)
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        # An animation is announced before the first pixels; where neither is in sight, nobody knows.
-        return Picture("png", b"acTL" in head or b"IDAT" not in head)
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return Picture("gif", True)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return Picture("webp", head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & 0x02))
-    return None
+    @property
+    def name(self) -> str:
+        """Names it among those of one file."""
+        size = "full" if self.size is None else f"{self.size.width}x{self.size.height}{'c' if self.size.crop else 's'}"
+        return size + ("+moves" if self.moves else "") + ("+webp" if self.webp else "")
 
 
-def original_as_thumbnail(media: Media, head: bytes, wanted: Wanted) -> Refused | None:
-    """Whether the original may stand for its thumbnail: a picture as it says, small, and still if it must be.
+def wanted_thumbnail(wanted: Wanted) -> Wanted | Refused:
+    """Check what is asked for."""
+    if wanted.width < 1 or wanted.height < 1:
+        return Refused("M_UNKNOWN", "A thumbnail has a width and a height of at least 1.")
+    if wanted.method not in ("crop", "scale"):
+        return Refused("M_UNKNOWN", "method must be crop or scale.")
+    return wanted
 
-    head: the first bytes of the file. A thumbnail is never smaller than asked unless the original is: this never is.
+
+def variant(wanted: Wanted, kind: str) -> Variant:
+    """Which of the few thumbnails to serve. kind: of the original.
+
+    "When not provided, the server SHOULD NOT return an animated thumbnail." WebP is for readers that name it.
     """
-    found = picture(head)
-    bare_type = media.content_type.partition(";")[0].strip().lower()
-    if found is None or bare_type not in _PICTURE_TYPES[found.format]:
+    size = allowed(wanted.width, wanted.height, crop=wanted.method == "crop")
+    moves = wanted.animated is True and kind in _MOVING
+    return Variant(size, moves, "image/webp" in wanted.accept.lower())
+
+
+def has_thumbnails(media: Media) -> Refused | None:
+    """Whether small pictures can be made of this, by its kind and its size."""
+    if media.kind not in decide_kinds.PICTURES:
         return Refused("M_UNKNOWN", "There are no thumbnails of this type.")
-    if wanted.animated is False and found.may_move:
-        return Refused("M_UNKNOWN", "There is no still thumbnail of this picture.")
-    if media.file.size_bytes > limits.thumbnail_original_bytes_max:
-        return Refused("M_TOO_LARGE", "The picture is too large for a thumbnail.", 413)
+    if media.file.size_bytes > limits.thumbnail_source_bytes_max:
+        return TOO_LARGE
     return None
+
+
+def over_quota(quota: Quota, usage: Usage, more_bytes: int) -> Refused | None:
+    """Whether a user who has stored that much may store one more file.
+
+    Spec: client-server-api#post_matrixmediav3upload
+    """
+    if quota.files_max is not None and usage.files >= quota.files_max:
+        return Refused("M_FORBIDDEN", "You have uploaded as many files as you may.", 403)
+    if quota.bytes_max is not None and usage.bytes + more_bytes > quota.bytes_max:
+        return Refused("M_FORBIDDEN", "You have uploaded as much as you may.", 403)
+    if quota.bytes_per_day_max is not None and usage.bytes_of_day + more_bytes > quota.bytes_per_day_max:
+        return Refused("M_FORBIDDEN", "You have uploaded as much as you may in one day.", 403)
+    return None
+
+
+def shown_media(content: Mapping[str, object], server_name: str) -> list[str]:
+    """The media IDs of this server that an event's content shows: its file, its thumbnail, encrypted or not."""
+    info = content.get("info")
+    new = content.get("m.new_content")
+    places: list[object] = [content.get("url"), _url_in(content.get("file"))]
+    if isinstance(info, Mapping):
+        places += [info.get("thumbnail_url"), _url_in(info.get("thumbnail_file"))]
+    prefix = f"mxc://{server_name}/"
+    found = [place.removeprefix(prefix) for place in places if isinstance(place, str) and place.startswith(prefix)]
+    if isinstance(new, Mapping):
+        found += shown_media({key: value for key, value in new.items() if key != "m.new_content"}, server_name)
+    return [media_id for media_id in dict.fromkeys(found) if is_media_id(media_id)][: limits.event_media_max]
+
+
+def _url_in(file: object) -> object:
+    return file.get("url") if isinstance(file, Mapping) else None
 
 
 def _percent_decoded(text: str) -> str:

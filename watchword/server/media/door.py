@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from watchword.base.entropy import Entropy
 from watchword.protocol.ids import ServerName
+from watchword.server.media.previews import Previews
+from watchword.server.media.removal import Removal
 from watchword.server.media.service import MediaService
 from watchword.server.media.thumbnails import Thumbnails
 
@@ -14,5 +16,7 @@ class MediaDoor:
 
     service: MediaService
     thumbnails: Thumbnails
+    previews: Previews
+    removal: Removal
     entropy: Entropy
     server_name: ServerName

@@ -1,14 +1,16 @@
 """The door of the content repository, for clients and for servers."""
 
+from collections.abc import AsyncIterator
+
 from watchword.base import limits
 from watchword.base.errors import BadRequest, NotFound, Refused, TooLarge
 from watchword.edge.endpoint import Auth, Body, Endpoint, Rate
-from watchword.edge.replies import Reply, StreamReply
+from watchword.edge.replies import AnyReply, Reply, StreamReply
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester, ServerRequester
 from watchword.protocol.ids import parse_server_name
-from watchword.server.media import decide
-from watchword.server.media.commands import Media, MediaName
+from watchword.server.media import decide, decide_ranges
+from watchword.server.media.commands import Media, MediaName, Uploader
 from watchword.server.media.decide import Wanted
 from watchword.server.media.door import MediaDoor
 from watchword.server.media.multipart import multipart_reply
@@ -19,20 +21,20 @@ from watchword.server.media.multipart import multipart_reply
 async def upload(request: Request, requester: Requester, door: MediaDoor) -> Reply:
     """POST /_matrix/media/v3/upload."""
     _refuse_large(request, door)
-    media_id = await door.service.upload(requester.user_id, _described(request), request.stream())
+    media_id = await door.service.upload(_uploader(requester), _described(request), request.stream())
     return Reply.json({"content_uri": f"mxc://{door.server_name}/{media_id}"})
 
 
 async def create(request: Request, requester: Requester, door: MediaDoor) -> Reply:
     """POST /_matrix/media/v1/create."""
-    media_id, expires_ts = await door.service.create(requester.user_id)
+    media_id, expires_ts = await door.service.create(_uploader(requester))
     return Reply.json({"content_uri": f"mxc://{door.server_name}/{media_id}", "unused_expires_at": expires_ts})
 
 
 async def fill(request: Request, requester: Requester, door: MediaDoor) -> Reply:
     """PUT /_matrix/media/v3/upload/{serverName}/{mediaId}."""
     _refuse_large(request, door)
-    await door.service.fill(requester.user_id, _name(request), _described(request), request.stream())
+    await door.service.fill(_uploader(requester), _name(request), _described(request), request.stream())
     return Reply.EMPTY
 
 
@@ -41,33 +43,46 @@ async def config(request: Request, requester: Requester, door: MediaDoor) -> Rep
     return Reply.json({"m.upload.size": door.service.settings.upload_bytes_max})
 
 
+async def delete(request: Request, requester: Requester, door: MediaDoor) -> Reply:
+    """DELETE /_watchword/client/v1/media/{mediaId}: what I uploaded; for an administrator, what anybody did."""
+    await door.removal.delete_own(requester.user_id, request.params["mediaId"], is_admin=requester.is_admin)
+    return Reply.EMPTY
+
+
 # Downloading
 
 
-async def download(request: Request, requester: Requester, door: MediaDoor) -> StreamReply:
+async def download(request: Request, requester: Requester, door: MediaDoor) -> AnyReply:
     """GET /_matrix/client/v1/media/download/{serverName}/{mediaId}, …/{fileName}."""
     media = await door.service.find(_name(request), _timeout_ms(request))
-    return _file(door, media, request.params.get("fileName"))
+    return _file(request, door, media)
 
 
-async def thumbnail(request: Request, requester: Requester, door: MediaDoor) -> StreamReply:
+async def thumbnail(request: Request, requester: Requester, door: MediaDoor) -> AnyReply:
     """GET /_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}."""
     wanted, name = _wanted(request), _name(request)
     media = await door.service.find(name, _timeout_ms(request))
     is_remote = name.server_name != door.server_name
-    return _file(door, await door.thumbnails.of(media, wanted, is_remote=is_remote), None)
+    return _file(request, door, await door.thumbnails.of(media, wanted, is_remote=is_remote), is_thumbnail=True)
 
 
-async def frozen_download(request: Request, requester: None, door: MediaDoor) -> StreamReply:
+async def frozen_download(request: Request, requester: None, door: MediaDoor) -> AnyReply:
     """GET /_matrix/media/v3/download/{serverName}/{mediaId}, …/{fileName}."""
-    return _file(door, await door.service.find_frozen(_name(request)), request.params.get("fileName"))
+    return _file(request, door, await door.service.find_frozen(_name(request)))
 
 
-async def frozen_thumbnail(request: Request, requester: None, door: MediaDoor) -> StreamReply:
+async def frozen_thumbnail(request: Request, requester: None, door: MediaDoor) -> AnyReply:
     """GET /_matrix/media/v3/thumbnail/{serverName}/{mediaId}."""
     wanted = _wanted(request)
     media = await door.service.find_frozen(_name(request))
-    return _file(door, await door.thumbnails.of(media, wanted, is_remote=False), None)
+    return _file(request, door, await door.thumbnails.of(media, wanted, is_remote=False), is_thumbnail=True)
+
+
+async def preview(request: Request, requester: Requester, door: MediaDoor) -> Reply:
+    """GET /_matrix/client/v1/media/preview_url, /_matrix/media/v3/preview_url."""
+    wanted_ts = request.query_int("ts", 0) if request.query_one("ts") is not None else None
+    found = await door.previews.of(requester, request.query_one("url"), wanted_ts, request.headers.get("accept-language"))
+    return Reply.encoded(found)
 
 
 # For other servers
@@ -92,6 +107,10 @@ async def _local(request: Request, door: MediaDoor) -> Media:
 
 
 # Wire
+
+
+def _uploader(requester: Requester) -> Uploader:
+    return Uploader(requester.user_id, requester.is_admin)
 
 
 def _name(request: Request) -> MediaName:
@@ -123,15 +142,38 @@ def _wanted(request: Request) -> Wanted:
             sizes.append(request.query_int(name, 0))
         except BadRequest as error:
             raise BadRequest("M_UNKNOWN", f"{name} must be a positive integer.") from error
-    wanted = decide.wanted_thumbnail(sizes[0], sizes[1], request.query_one("method") or "scale", animated)
+    method = request.query_one("method") or "scale"
+    wanted = decide.wanted_thumbnail(Wanted(sizes[0], sizes[1], method, animated, request.headers.get("accept", "")))
     if isinstance(wanted, Refused):
         raise wanted.refusal()
     return wanted
 
 
-def _file(door: MediaDoor, media: Media, name: str | None) -> StreamReply:
-    headers = decide.headers(media, decide.file_name(name))
-    return StreamReply(200, door.service.files.read(media.file), headers)
+def _file(request: Request, door: MediaDoor, media: Media, *, is_thumbnail: bool = False) -> AnyReply:
+    """The file, the part of it that is asked for, or word that the client has it already."""
+    headers = decide.headers(media, decide.file_name(request.params.get("fileName")))
+    if is_thumbnail:
+        headers["vary"] = "Accept"
+    tag = headers["etag"]
+    if decide_ranges.is_known(request.headers, tag):
+        kept = {name: value for name, value in headers.items() if name not in ("content-length", "content-type")}
+        return StreamReply(304, _nothing(), kept)
+    if request.method == "HEAD":
+        return StreamReply(200, _nothing(), headers)
+    part = decide_ranges.wanted_part(request.headers, media.file.size_bytes, tag)
+    if part is None:
+        return StreamReply(200, door.service.files.read(media.file), headers)
+    if part is decide_ranges.UNSATISFIABLE:
+        body = {"errcode": "M_INVALID_PARAM", "error": "The file has no such part."}
+        return Reply.json(body, 416, {"content-range": f"bytes */{media.file.size_bytes}"})
+    headers["content-range"] = f"bytes {part.first}-{part.last}/{media.file.size_bytes}"
+    headers["content-length"] = str(part.length)
+    return StreamReply(206, door.service.files.read(media.file, part), headers)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    for piece in ():
+        yield piece
 
 
 def _parts(door: MediaDoor, media: Media) -> StreamReply:
@@ -142,6 +184,7 @@ def _parts(door: MediaDoor, media: Media) -> StreamReply:
 _CLIENT = "/_matrix/client/v1/media/"
 _OLD = "/_matrix/media/v3/"
 _SERVER = "/_matrix/federation/v1/media/"
+_UNSTABLE = "/_matrix/client/unstable/org.matrix.msc3916/media/"
 _SPEC = "client-server-api#"
 
 
@@ -151,7 +194,7 @@ def _get(path: str, handler: object, anchor: str, auth: Auth = Auth.CLIENT) -> E
     return Endpoint("GET", path, handler, anchor, auth=auth, rate=rate, guests=True)
 
 
-ENDPOINTS: tuple[Endpoint, ...] = (
+_UPLOADS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         _OLD + "upload",
@@ -171,23 +214,29 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body_bytes_max=limits.media_body_bytes_max,
     ),
     Endpoint("POST", "/_matrix/media/v1/create", create, _SPEC + "post_matrixmediav1create", rate=Rate.MEDIA),
-    _get(_CLIENT + "config", config, _SPEC + "get_matrixclientv1mediaconfig"),
+    Endpoint("DELETE", "/_watchword/client/v1/media/{mediaId}", delete, _SPEC + "content-repository", rate=Rate.MEDIA),
+)
+# Path and anchor of what a client reads, below each of its prefixes.
+_READS = (
+    ("config", config, "get_matrixclientv1mediaconfig"),
+    ("download/{serverName}/{mediaId}", download, "get_matrixclientv1mediadownloadservernamemediaid"),
+    (
+        "download/{serverName}/{mediaId}/{fileName}",
+        download,
+        "get_matrixclientv1mediadownloadservernamemediaidfilename",
+    ),
+    ("thumbnail/{serverName}/{mediaId}", thumbnail, "get_matrixclientv1mediathumbnailservernamemediaid"),
+)
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *_UPLOADS,
+    *(_get(_CLIENT + path, handler, _SPEC + anchor) for path, handler, anchor in _READS),
+    # COMPAT(clients of 2024, until 2028): the names before the proposal was accepted.
+    *(_get(_UNSTABLE + path, handler, "proposals/3916") for path, handler, _ in _READS),
+    Endpoint("GET", _CLIENT + "preview_url", preview, _SPEC + "get_matrixclientv1mediapreview_url", rate=Rate.MEDIA),
+    Endpoint("GET", _UNSTABLE + "preview_url", preview, "proposals/3916", rate=Rate.MEDIA),
+    Endpoint("GET", _OLD + "preview_url", preview, _SPEC + "get_matrixmediav3preview_url", rate=Rate.MEDIA),
     _get(_OLD + "config", config, _SPEC + "get_matrixmediav3config"),
-    _get(
-        _CLIENT + "download/{serverName}/{mediaId}",
-        download,
-        _SPEC + "get_matrixclientv1mediadownloadservernamemediaid",
-    ),
-    _get(
-        _CLIENT + "download/{serverName}/{mediaId}/{fileName}",
-        download,
-        _SPEC + "get_matrixclientv1mediadownloadservernamemediaidfilename",
-    ),
-    _get(
-        _CLIENT + "thumbnail/{serverName}/{mediaId}",
-        thumbnail,
-        _SPEC + "get_matrixclientv1mediathumbnailservernamemediaid",
-    ),
     _get(
         _OLD + "download/{serverName}/{mediaId}",
         frozen_download,
