@@ -143,6 +143,14 @@ class AccountCreated(msgspec.Struct, frozen=True, tag_field="kind", tag="account
     invited_by: UserId | None
 
 
+class ThreadSubscriptionChanged(msgspec.Struct, frozen=True, tag_field="kind", tag="thread_subscription", array_like=True):
+    """A user subscribed to a thread, or ended that, or another way."""
+
+    user_id: UserId
+    room_id: RoomId
+    root_id: EventId
+
+
 Change = (
     EventAppended
     | StateChanged
@@ -161,6 +169,7 @@ Change = (
     | PushersChanged
     | AccountDeactivated
     | AccountCreated
+    | ThreadSubscriptionChanged
 )
 
 encode_change = msgspec.msgpack.Encoder().encode

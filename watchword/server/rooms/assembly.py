@@ -20,6 +20,8 @@ from watchword.server.rooms.pages import Pages
 from watchword.server.rooms.ports import NO_PUSH_RULES, EventSignatures, RemoteServers, RoomPushRules
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.registry import RoomRegistry
+from watchword.server.rooms.relations_assembly import Relations
+from watchword.server.rooms.relations_bundling import Bundles
 from watchword.server.rooms.remote_assembly import RemoteGround, RemoteParts, assemble_remote
 from watchword.server.rooms.sent import REMEMBERED_MS, SentTransactions
 from watchword.server.rooms.stored import EventStore
@@ -56,7 +58,7 @@ class RoomPorts:
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """The parts. follower.run() and ephemeral.run() are for the server's task group."""
+    """The parts. follower.run(), ephemeral.run() and relations.mass_redactions.run() are for the server's task group."""
 
     registry: RoomRegistry
     reader: RoomReader
@@ -68,6 +70,7 @@ class Rooms:
     doors: RoomDoors
     follower: RoomFollower
     remote: RemoteParts
+    relations: Relations
     clock: Clock
 
     async def start(self) -> None:
@@ -98,12 +101,14 @@ def assemble_rooms(
     sent = SentTransactions(database, names)
     writer = RoomWriter(database, registry, appender, sent, events, names, ports.identity, clock, entropy)
     sights = Sights(names, events, sent)
-    reader = RoomReader(database, registry, events, sights, memberships, server_name, clock)
+    bundles = Bundles(database, names, events, sights, ports.accounts)
+    reader = RoomReader(database, registry, events, sights, memberships, server_name, clock, bundles)
     ephemeral = Ephemeral(database, log, names, events, registry, Typing(clock), clock)
     remote = assemble_remote(RemoteGround(writer, reader, ephemeral, log, ports, memberships))
     maker = RoomMaker(writer, database, clock, entropy, server_name)
     membership = Membership(writer, maker, reader, registry, ports.accounts, remote.memberships, server_name)
     directory = Directory(database, reader, server_name)
+    relations = Relations.build(writer, reader, log)
     transfer = RoomTransfer(reader, ports.accounts, ports.user_data, ports.push_rules)
     doors = RoomDoors(
         writer=writer,
@@ -113,6 +118,7 @@ def assemble_rooms(
         ephemeral=ephemeral,
         directory=directory,
         user_data=ports.user_data,
+        relations=relations,
         upgrader=RoomUpgrader(writer, reader, maker),
         clock=clock,
         server_name=server_name,
@@ -129,5 +135,6 @@ def assemble_rooms(
         doors=doors,
         follower=RoomFollower(database, log, membership, clock, transfer),
         remote=remote,
+        relations=relations,
         clock=clock,
     )

@@ -18,6 +18,7 @@ from watchword.server.rooms.ephemeral import Ephemeral
 from watchword.server.rooms.membership import VIA_MAX, Membership
 from watchword.server.rooms.pages import Pages
 from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.relations_assembly import Relations
 from watchword.server.rooms.upgrade import RoomUpgrader
 from watchword.server.rooms.view import Reader
 from watchword.server.rooms.writer import RoomWriter
@@ -34,6 +35,7 @@ class RoomDoors:
     ephemeral: Ephemeral
     directory: Directory
     user_data: UserData
+    relations: Relations
     upgrader: RoomUpgrader
     clock: Clock
     server_name: ServerName

@@ -4,6 +4,7 @@ from watchword.server.rooms import (
     endpoints_directory,
     endpoints_membership,
     endpoints_reading,
+    endpoints_relations,
     endpoints_sending,
     endpoints_upgrade,
 )
@@ -12,6 +13,7 @@ ENDPOINTS = (
     *endpoints_sending.ENDPOINTS,
     *endpoints_membership.ENDPOINTS,
     *endpoints_reading.ENDPOINTS,
+    *endpoints_relations.ENDPOINTS,
     *endpoints_directory.ENDPOINTS,
     *endpoints_upgrade.ENDPOINTS,
 )

@@ -10,8 +10,10 @@ from typing import Any
 
 from watchword.base.errors import BadRequest
 from watchword.protocol.events import Pdu
+from watchword.protocol.relations import relation_of
 
 _LIST_MAX = 1_000
+_MSC3874 = "org.matrix.msc3874."
 
 
 class TypeGlobs:
@@ -50,6 +52,15 @@ class RoomEventFilter:
     lazy_load_members: bool = False
     include_redundant_members: bool = False
     unread_thread_notifications: bool = False
+    rel_types: frozenset[str] | None = None
+    not_rel_types: frozenset[str] = frozenset()
+    related_by_rel_types: frozenset[str] | None = None
+    related_by_senders: frozenset[str] | None = None
+
+    @property
+    def asks_for_relations(self) -> bool:
+        """Whether it depends on events that relate to an event, which the event itself does not tell."""
+        return self.related_by_rel_types is not None or self.related_by_senders is not None
 
     @property
     def allows_everything(self) -> bool:
@@ -60,6 +71,8 @@ class RoomEventFilter:
             and self.senders is None
             and not self.not_senders
             and self.contains_url is None
+            and self.rel_types is None
+            and not self.not_rel_types
         )
 
     def allows_type(self, event_type: str) -> bool:
@@ -80,7 +93,16 @@ class RoomEventFilter:
             return False
         if self.contains_url is not None and isinstance(pdu.content.get("url"), str) is not self.contains_url:
             return False
+        if (self.rel_types is not None or self.not_rel_types) and not self._allows_relation(pdu):
+            return False
         return self.allows_type(pdu.type)
+
+    def _allows_relation(self, pdu: Pdu) -> bool:
+        relation = relation_of(pdu.content)
+        if relation is None:
+            return self.rel_types is None
+        wanted = self.rel_types is None or relation.rel_type in self.rel_types
+        return wanted and relation.rel_type not in self.not_rel_types
 
 
 EVERYTHING = RoomEventFilter()
@@ -110,7 +132,20 @@ def parse_filter(value: object) -> RoomEventFilter:
         lazy_load_members=_flag(value, "lazy_load_members"),
         include_redundant_members=_flag(value, "include_redundant_members"),
         unread_thread_notifications=_flag(value, "unread_thread_notifications"),
+        rel_types=_set(value, "rel_types", _MSC3874 + "rel_types"),
+        not_rel_types=_set(value, "not_rel_types", _MSC3874 + "not_rel_types") or frozenset(),
+        related_by_rel_types=_set(value, "related_by_rel_types", "io.element.relation_types"),
+        related_by_senders=_set(value, "related_by_senders", "io.element.relation_senders"),
     )
+
+
+def _set(value: Mapping[str, Any], *names: str) -> frozenset[str] | None:
+    """The first of these that is there."""
+    for name in names:
+        listed = _strings(value, name)
+        if listed is not None:
+            return frozenset(listed)
+    return None
 
 
 def _flag(value: Mapping[str, Any], name: str) -> bool:

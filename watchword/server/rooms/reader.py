@@ -15,10 +15,12 @@ from watchword.base.errors import Forbidden, NotFound, StorageError
 from watchword.protocol import event_types
 from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, UserId, domain_of
-from watchword.server.rooms import history, member_tables, records, tables
+from watchword.server.rooms import history, member_tables, records, relation_tables, tables
+from watchword.server.rooms.event_filters import EVERYTHING, RoomEventFilter
 from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.records import MembershipRow
 from watchword.server.rooms.registry import RoomRegistry
+from watchword.server.rooms.relations_bundling import Bundles
 from watchword.server.rooms.room import Room, ServersThen
 from watchword.server.rooms.stored import EventStore, StoredEvent
 from watchword.server.rooms.view import Reader, RoomView, Sights
@@ -56,6 +58,7 @@ class RoomReader:
     memberships: Memberships
     server_name: ServerName
     clock: Clock
+    bundles: Bundles
 
     # For features upstairs
 
@@ -187,10 +190,11 @@ class RoomReader:
         *,
         backwards: bool,
         allows: Callable[[Pdu], bool] | None = None,
+        event_filter: RoomEventFilter = EVERYTHING,
     ) -> Page:
         """Visible events with span[0] < ordering <= span[1]; looks at no more than a bounded number of hidden ones.
 
-        allows: what else they must pass, to be counted at all.
+        allows: what else they must pass, to be counted at all. event_filter: only what it says of events that relate to them.
         """
         after, until = span
         found: list[StoredEvent] = []
@@ -202,13 +206,15 @@ class RoomReader:
             rows = await fetch(tx, view.room.room_nid, after, until, size)
             events = await self.events.decoded(tx, rows)
             await self.sights.look_at(tx, view, events)
+            related = await self.related_by(tx, view.room, event_filter, events)
             for event in events:
                 assert event.ordering is not None
                 if backwards:
                     until = event.ordering - 1
                 else:
                     after = event.ordering
-                if view.sees(event) and (allows is None or allows(event.pdu)):
+                wanted = (allows is None or allows(event.pdu)) and (related is None or event.event_id in related)
+                if wanted and view.sees(event):
                     found.append(event)
                     if len(found) == limit:
                         break
@@ -218,6 +224,16 @@ class RoomReader:
             # Much is hidden here: do not look for it one by one.
             size = max(limit - len(found), _SCAN_ROWS)
         return Page(view, found, until if backwards else after)
+
+    async def related_by(
+        self, tx: ReadTx, room: Room, event_filter: RoomEventFilter, events: Sequence[StoredEvent]
+    ) -> Collection[EventId] | None:
+        """Those of these events to which something relates as a filter wants it; None if it wants nothing of the kind."""
+        if not event_filter.asks_for_relations:
+            return None
+        rel_types, senders = event_filter.related_by_rel_types, event_filter.related_by_senders
+        ids = [event.event_id for event in events]
+        return await relation_tables.related_to(tx, room.room_nid, ids, rel_types, senders)
 
     async def one_event(self, room_id: RoomId, event_id: EventId, reader: Reader) -> tuple[RoomView, StoredEvent]:
         """An event that the reader may see. Raises NotFound, the same for what is absent and what is hidden."""

@@ -7,8 +7,8 @@ place in the graph, and nobody is shown it. If the check passes later it becomes
 timeline, so that clients that went past its old place hear of it; among fetched history it appears where it stands. If the
 check fails, it stays hidden.
 
-A kick or ban may ask for all that its target said during his last stay to be redacted; `sweeping` carries that out, step by
-step, and what is fetched of that stay later is redacted on arrival.
+A kick or ban may ask for all that its target said during his last stay to be redacted; `mass_redactions` carries that out,
+step by step, and what is fetched of that stay later is redacted on arrival.
 
 Spec: rooms/v3#handling-redactions, client-server-api#redactions
 """
@@ -146,6 +146,7 @@ class Redactions:
         began = await self._stay_began(tx, room, user_nid, event)
         after = records.ordering_of(began)
         await redaction_tables.insert_member_redaction(tx, room.room_nid, user_nid, event.nid, after, event.ordering)
+        tx.after_commit(self.index.on_due)
 
     async def _stay_began(self, tx: Tx, room: Room, user_nid: int, event: StoredEvent) -> int:
         """The position of the member event that the kick or ban replaced; of a stay its beginning: renewals do not count."""

@@ -54,6 +54,15 @@ class Related:
         """Events that have anything."""
         return self.edits.keys() | self.threads.keys() | self.references.keys()
 
+    def take(self, other: "Related") -> None:
+        """Add what is known of other parents."""
+        self.edits.update(other.edits)
+        self.threads.update(other.threads)
+        self.references.update(other.references)
+        if other.nested is not None:
+            self.nested = self.nested or Related()
+            self.nested.take(other.nested)
+
 
 @dataclass(frozen=True)
 class Bundles:
@@ -75,7 +84,11 @@ class Bundles:
         related = await self.related(view, events)
         if related is None:
             return {}
-        return {event_id: _encoded(view, related, event_id, now_ms, with_room_id) for event_id in related.parents}
+        return {event_id: _encoded(view, related, event_id, now_ms, with_room_id=with_room_id) for event_id in related.parents}
+
+    def bundle(self, view: RoomView, related: Related, event_id: EventId, now_ms: int) -> bytes | None:
+        """`m.relations` of one event, of what was looked up before."""
+        return _encoded(view, related, event_id, now_ms, with_room_id=True) if event_id in related.parents else None
 
     async def ignored_in(self, view: RoomView) -> frozenset[UserId]:
         """Users whom the reader ignores and who ever had a membership in the room."""
@@ -212,7 +225,7 @@ class _Page:
         return {event.nid: event for event in events}
 
 
-def _encoded(view: RoomView, related: Related, event_id: EventId, now_ms: int, with_room_id: bool) -> bytes:
+def _encoded(view: RoomView, related: Related, event_id: EventId, now_ms: int, *, with_room_id: bool) -> bytes:
     """`m.relations` of one event."""
     members = []
     edit = related.edits.get(event_id)
@@ -222,7 +235,7 @@ def _encoded(view: RoomView, related: Related, event_id: EventId, now_ms: int, w
     if thread is not None and thread.latest_event is not None:
         latest, nested = thread.latest_event, None
         if related.nested is not None and latest.event_id in related.nested.parents:
-            nested = _encoded(view, related.nested, latest.event_id, now_ms, with_room_id)
+            nested = _encoded(view, related.nested, latest.event_id, now_ms, with_room_id=with_room_id)
         members.append(
             b'"m.thread":{"count":%d,"current_user_participated":%b,"latest_event":%b}'
             % (

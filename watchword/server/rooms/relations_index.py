@@ -4,6 +4,7 @@ An event without `m.relates_to` costs nothing here; one that relates costs a row
 knows what events say of themselves: whether a relation counts, and for whom, is decided by those who read.
 """
 
+from collections.abc import Callable
 from hashlib import sha256
 
 from watchword.base import limits
@@ -16,11 +17,16 @@ from watchword.storage import Tx
 from watchword.storage.names import Names
 
 
+def _nobody() -> None:
+    """Nobody carries out what is due."""
+
+
 class RelationIndex:
-    """Notes and forgets relations."""
+    """Notes and forgets relations. on_due: called when events are to be redacted for the sake of what they relate to."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
+        self.on_due: Callable[[], object] = _nobody
 
     async def note(self, tx: Tx, room_nid: int, event: StoredEvent) -> None:
         """Note what an event that is shown relates to, if anything."""
@@ -46,6 +52,7 @@ class RelationIndex:
         for user_nid, rel_types, reason in await redaction_tables.with_relations_of(tx, room_nid, relation.event_id):
             if relation.rel_type in rel_types or "*" in rel_types:
                 await redaction_tables.insert_due(tx, room_nid, (event.nid,), user_nid, reason)
+                tx.after_commit(self.on_due)
 
     async def forget(self, tx: Tx, room_nid: int, event: StoredEvent) -> None:
         """Forget what an event related to: it was redacted, or is going to be deleted."""

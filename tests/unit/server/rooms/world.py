@@ -49,6 +49,8 @@ from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.pages import Pages
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.registry import RoomRegistry
+from watchword.server.rooms.relations_assembly import Relations
+from watchword.server.rooms.relations_bundling import Bundles
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.sent import SentTransactions
 from watchword.server.rooms.stored import EventStore
@@ -217,7 +219,10 @@ class World:
             database, self.registry, self.appender, self.sent, self.events, self.names, Identity(HERE, KEY), clock, self.entropy
         )
         self.sights = Sights(self.names, self.events, self.sent)
-        self.reader = RoomReader(database, self.registry, self.events, self.sights, self.memberships, HERE, clock)
+        self.bundles = Bundles(database, self.names, self.events, self.sights, self.accounts.reader)
+        self.reader = RoomReader(
+            database, self.registry, self.events, self.sights, self.memberships, HERE, clock, self.bundles
+        )
         self._later.reader = self.reader
         self.typing = Typing(clock)
         self.ephemeral = Ephemeral(database, log, self.names, self.events, self.registry, self.typing, clock)
@@ -226,6 +231,7 @@ class World:
             self.writer, self.maker, self.reader, self.registry, self.accounts.reader, self.nobody, HERE
         )
         self.directory = Directory(database, self.reader, HERE)
+        self.relations = Relations.build(self.writer, self.reader, log)
         self.pages = Pages(database, self.reader, self.nobody, clock)
         transfer = RoomTransfer(self.reader, self.accounts.reader, self.accounts.user_data, self.nobody)
         self.follower = RoomFollower(database, log, self.membership, clock, transfer)
@@ -237,6 +243,7 @@ class World:
             ephemeral=self.ephemeral,
             directory=self.directory,
             user_data=self.accounts.user_data,
+            relations=self.relations,
             upgrader=RoomUpgrader(self.writer, self.reader, self.maker),
             clock=clock,
             server_name=HERE,
