@@ -46,7 +46,13 @@ def _web_address(text: str) -> str | None:
         port = parts.port
     except ValueError:
         return None
-    if _FORBIDDEN.search(text) or parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or port == 0:
+    if (
+        _FORBIDDEN.search(text)
+        or parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or "@" in parts.netloc
+        or port == 0
+    ):
         return None
     return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path or "/", parts.query, ""))
 

@@ -172,7 +172,8 @@ def _file(request: Request, door: MediaDoor, media: Media, *, is_thumbnail: bool
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for piece in ():
+    empty: tuple[bytes, ...] = ()
+    for piece in empty:
         yield piece
 
 

@@ -161,7 +161,13 @@ class Files:
         folder = self._files / name
         if not folder.is_dir():
             return []
-        return [bytes.fromhex(path.name) for inner in folder.iterdir() if inner.is_dir() for path in inner.iterdir() if _is_ours(path)]
+        return [
+            bytes.fromhex(path.name)
+            for inner in folder.iterdir()
+            if inner.is_dir()
+            for path in inner.iterdir()
+            if _is_ours(path)
+        ]
 
     def _clean(self) -> int:
         for folder in (self._temporary, self._condemned, self._files, self.empty_folder):

@@ -84,7 +84,9 @@ def measure(data: bytes) -> dict[str, Any]:
         return {"type": TYPES.get(kind, f"image/{kind.lower()}"), "width": width, "height": height}
 
 
-def thumbnail(data: bytes, size: Size | None, *, moves: bool, webp: bool, clock: Callable[[], float]) -> tuple[dict[str, Any], bytes]:
+def thumbnail(
+    data: bytes, size: Size | None, *, moves: bool, webp: bool, clock: Callable[[], float]
+) -> tuple[dict[str, Any], bytes]:
     """What to serve as a thumbnail, and its bytes; none if the original is to be served.
 
     size: None for as large as the original. moves: whether it may be animated. webp: whether the reader says that it reads
@@ -138,8 +140,7 @@ def _seen_size(picture: Image.Image) -> tuple[int, int]:
 def _orientation(picture: Image.Image) -> int:
     try:
         found = picture.getexif().get(_ORIENTATION, 1)
-    except Exception:
-        # Damaged EXIF does not damage the pixels.
+    except Exception:  # noqa: BLE001 (damaged EXIF raises anything, and does not damage the pixels)
         return 1
     return found if isinstance(found, int) else 1
 
@@ -246,7 +247,15 @@ def _moving(picture: Image.Image, made: Cut, frames: int, clock: Callable[[], fl
         kept[-1].info = {}
     out = io.BytesIO()
     kept[0].save(
-        out, "WEBP", save_all=True, append_images=kept[1:], duration=shown_ms, loop=loop, quality=70, method=1, allow_mixed=False
+        out,
+        "WEBP",
+        save_all=True,
+        append_images=kept[1:],
+        duration=shown_ms,
+        loop=loop,
+        quality=70,
+        method=1,
+        allow_mixed=False,
     )
     return out.getvalue() if out.tell() <= RESULT_BYTES_MAX else None
 
