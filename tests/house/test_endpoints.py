@@ -11,6 +11,8 @@ from watchword.edge.endpoint import Endpoint
 # What we serve although the specification has no such operation, each with its reason.
 _BEYOND = {
     ("GET", "/health"),  # for supervisors
+    ("POST", "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"),  # MSC4186, the form in use
+    ("POST", "/_matrix/client/v4/sync"),  # MSC4186, accepted
     ("GET", "/_watchword/metrics"),  # for Prometheus
     ("GET", "/_synapse/admin/v1/register"),  # provisioning scripts use it
     ("POST", "/_synapse/admin/v1/register"),

@@ -62,7 +62,9 @@ from watchword.server.rooms.sharing import SharingHistory
 from watchword.server.rooms.writer import Identity
 from watchword.server.sync import endpoints as sync_doors
 from watchword.server.sync import endpoints_old_streams as old_stream_doors
+from watchword.server.sync import sliding
 from watchword.server.sync.assembly import Sync, SyncPorts, assemble_sync
+from watchword.server.sync.sliding import endpoints as sliding_doors
 from watchword.storage import Database, Log, Position, Schema, SqliteDatabase, migrate
 from watchword.storage.folder import FolderClaim
 
@@ -78,6 +80,7 @@ SCHEMAS = (
     push.SCHEMA,
     moderation.SCHEMA,
     oauth.SCHEMA,
+    sliding.SCHEMA,
 )
 _MAINTENANCE_MS = 600_000
 _REFUSED_PAUSE_MS = 1_000
@@ -212,6 +215,7 @@ class Homeserver:
                 self.push.rules,
                 self.stopping,
                 clock,
+                entropy,
             )
         )
         self.router = self._mounted(server_name)
@@ -277,6 +281,7 @@ class Homeserver:
         router.mount(push_doors.ENDPOINTS, self.push)
         router.mount(moderation_doors.ENDPOINTS, self.moderation)
         router.mount(sync_doors.ENDPOINTS, self.sync.doors)
+        router.mount(sliding_doors.ENDPOINTS, self.sync.sliding)
         router.mount(old_stream_doors.ENDPOINTS, self.sync.old_streams)
         if config.federation.enabled:
             router.mount(federation_doors.ENDPOINTS, self.federation_in.doors)
@@ -313,6 +318,7 @@ class Homeserver:
                 self.rooms.ephemeral.run,
                 self.media.run,
                 self.sync.waiting.run,
+                self.sync.sliding.connections.run,
                 self._maintain,
             ):
                 group.create_task(self._again(loop))
@@ -338,6 +344,7 @@ class Homeserver:
         self.stopping.set()
         self.sync.waiting.wake_all()
         await self.listeners.stop()
+        await self.sync.sliding.connections.save_all()
         await self.accounts.close()
         self.federation_out.close()
         await self._fetcher.close()

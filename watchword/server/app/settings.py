@@ -127,6 +127,7 @@ UNSTABLE_FEATURES = {
     "org.matrix.msc3391": True,
     "org.matrix.msc3814": True,
     "org.matrix.msc4222": True,
+    "org.matrix.simplified_msc3575": True,
     "org.matrix.msc3916.stable": True,
     "com.beeper.msc4169": True,
     "org.matrix.msc4155": True,

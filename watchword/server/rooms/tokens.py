@@ -5,6 +5,7 @@ from watchword.server.rooms import records
 from watchword.storage import Position
 
 _DIGITS_MAX = 19
+_POS_PARTS = 3
 
 
 def timeline_token(ordering: int) -> str:
@@ -25,8 +26,14 @@ def parse_sync_token(text: str) -> Position:
 
 
 def parse_timeline_token(text: str) -> int:
-    """The ordering that a token stands after; sync tokens are understood too. Raises BadRequest M_INVALID_PARAM."""
+    """The ordering that a token stands after; those of both kinds of sync are understood too.
+
+    Raises BadRequest M_INVALID_PARAM.
+    """
     digits = text[1:]
+    if text.startswith("p") and digits.count("_") == _POS_PARTS - 1:
+        # A `pos` of sliding sync begins with a position of the log, and is understood here like a token of /sync.
+        text = "s" + digits.partition("_")[0]
     if text.startswith("t") and digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX:
         return min(int(digits), records.FOREVER)
     return min(records.ordering_of(parse_sync_token(text)), records.FOREVER)

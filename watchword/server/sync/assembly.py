@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from watchword.base.clock import Clock
+from watchword.base.entropy import Entropy
 from watchword.edge.stopping import Stopping
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.changes import Change
@@ -16,6 +17,8 @@ from watchword.server.sync.old_streams import OldStreams, RoomBell
 from watchword.server.sync.ports import Presence, PushRules, UnreadCounts
 from watchword.server.sync.rooms import RoomSections
 from watchword.server.sync.service import SyncService
+from watchword.server.sync.sliding.assembly import SlidingPorts, assemble_sliding
+from watchword.server.sync.sliding.service import SlidingSync
 from watchword.server.sync.waiting import WaitingRoom
 from watchword.storage import Database, Log
 
@@ -34,16 +37,18 @@ class SyncPorts:
     push_rules: PushRules
     stopping: Stopping
     clock: Clock
+    entropy: Entropy
 
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """The parts. `waiting.run()` is for the server's task group."""
+    """The parts. `waiting.run()` and `sliding.connections.run()` are for the server's task group."""
 
     service: SyncService
     waiting: WaitingRoom
     doors: SyncDoors
     old_streams: OldStreams
+    sliding: SlidingSync
 
 
 def assemble_sync(ports: SyncPorts) -> Sync:
@@ -67,4 +72,21 @@ def assemble_sync(ports: SyncPorts) -> Sync:
     bell = RoomBell()
     bell.listen(ports.log)
     old_streams = OldStreams(ports.log, rooms, ports.accounts, ports.presence, waiting, bell, ports.stopping, ports.clock)
-    return Sync(service, waiting, SyncDoors(service, Filters(ports.accounts)), old_streams)
+    sliding = assemble_sliding(
+        SlidingPorts(
+            database=ports.database,
+            log=ports.log,
+            rooms=rooms,
+            ephemeral=ports.rooms.ephemeral,
+            accounts=ports.accounts,
+            e2ee=ports.e2ee,
+            presence=ports.presence,
+            unread=ports.unread,
+            push_rules=ports.push_rules,
+            waiting=waiting,
+            stopping=ports.stopping,
+            clock=ports.clock,
+            entropy=ports.entropy,
+        )
+    )
+    return Sync(service, waiting, SyncDoors(service, Filters(ports.accounts)), old_streams, sliding)

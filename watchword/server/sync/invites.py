@@ -22,10 +22,11 @@ class InviteSections:
     async def section(self, row: MembershipRow) -> bytes:
         """`{"invite_state": {"events": […]}}`, or `knock_state`."""
         name = b"invite_state" if row.membership == "invite" else b"knock_state"
-        stripped = row.stripped
-        if stripped is None:
-            stripped = await self._stripped(row)
-        return b'{"%b":{"events":%b}}' % (name, stripped)
+        return b'{"%b":{"events":%b}}' % (name, await self.events(row))
+
+    async def events(self, row: MembershipRow) -> bytes:
+        """The stripped state events as a JSON list."""
+        return await self._stripped(row) if row.stripped is None else row.stripped
 
     async def _stripped(self, row: MembershipRow) -> bytes:
         room = await self.rooms.room(row.room_id)

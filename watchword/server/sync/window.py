@@ -29,7 +29,10 @@ RING_SCAN_MAX = 4_096
 
 @dataclass(slots=True)
 class Window:
-    """A span of positions and what in it concerns a user. everything: the ring does not reach back; look at all rooms."""
+    """A span of positions and what in it concerns a user. everything: the ring does not reach back; look at all rooms.
+
+    read: where the user himself read on; part of receipts.
+    """
 
     after: Position
     until: Position
@@ -37,6 +40,7 @@ class Window:
     rooms: set[RoomId] = field(default_factory=set)
     typing: set[RoomId] = field(default_factory=set)
     receipts: set[RoomId] = field(default_factory=set)
+    read: set[RoomId] = field(default_factory=set)
     presence: set[UserId] = field(default_factory=set)
     account_data: bool = False
     device_lists: bool = False
@@ -88,8 +92,10 @@ def _note(
         case EventAppended(room_id=room_id) | StateChanged(room_id=room_id) | OutOfBandMembership(room_id=room_id):
             if room_id in memberships:
                 window.rooms.add(room_id)
-        case ReceiptChanged(room_id=room_id) if room_id in memberships:
+        case ReceiptChanged(room_id=room_id, user_id=owner) if room_id in memberships:
             window.receipts.add(room_id)
+            if owner == user_id:
+                window.read.add(room_id)
         case TypingChanged(room_id=room_id) if room_id in memberships:
             window.typing.add(room_id)
         case AccountDataChanged(user_id=owner):

@@ -25,6 +25,7 @@ def assembled(world: World) -> Sync:
             push_rules=world.nobody,
             stopping=world.stopping,
             clock=world.clock,
+            entropy=world.entropy,
         )
     )
 

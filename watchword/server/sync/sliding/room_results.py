@@ -1,0 +1,320 @@
+"""The results of single rooms in a sliding sync response, as encoded bytes, and what a client knows once it has them.
+
+Deliberately absent: which rooms belong into a response (`service`).
+
+Definition: MSC4186, "Room results" and `RoomResult`.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+
+from watchword.base import limits
+from watchword.base.clock import Clock
+from watchword.protocol import event_types
+from watchword.protocol.client_events import finish
+from watchword.protocol.ids import EventId, RoomId, UserId
+from watchword.protocol.stripped_state import strip
+from watchword.server.rooms.event_filters import RoomEventFilter
+from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.records import MembershipRow
+from watchword.server.rooms.room import Room
+from watchword.server.rooms.stored import StoredEvent
+from watchword.server.rooms.tokens import timeline_token
+from watchword.server.rooms.view import Reader, RoomView
+from watchword.server.sync.filters import SyncFilter
+from watchword.server.sync.invites import InviteSections
+from watchword.server.sync.lazy_members import heroes
+from watchword.server.sync.ports import UnreadCounts
+from watchword.server.sync.sliding.bump_stamps import BumpStamps
+from watchword.server.sync.sliding.commands import RoomConfig, WireForm
+from watchword.server.sync.sliding.connections import EVERYTHING, Told
+from watchword.server.sync.sliding.state_parts import StatePart, StateParts, StateSpan, members_who_appear
+from watchword.server.sync.spans import RoomSpan
+from watchword.server.sync.timelines import Timeline, timeline_of
+from watchword.storage import Position, ReadTx
+
+_FILTERS = tuple(SyncFilter(timeline=RoomEventFilter(limit=limit)) for limit in range(limits.sync_timeline_max + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What all rooms of a response have in common. since: the connection's position; None for its first response.
+
+    read: where the user's own receipts moved.
+    """
+
+    reader: Reader
+    form: WireForm
+    since: Position | None
+    until: Position
+    directs: Collection[RoomId]
+    ignored: frozenset[UserId]
+    read: Collection[RoomId] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A room's result: encoded, or None if there is nothing to say; what the client knows then, None if it shall forget it.
+
+    shown: the events of its timeline. initial: the room is told as if never before.
+    """
+
+    encoded: bytes | None
+    told: Told | None
+    shown: Collection[EventId] = ()
+    initial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Stay:
+    """The reader in a room: since when, until when the room is told, and whether he is in it no more."""
+
+    room: Room
+    start: int
+    until: Position
+    left: bool
+
+
+@dataclass(frozen=True)
+class RoomResults:
+    """Builds results."""
+
+    rooms: RoomReader
+    invites: InviteSections
+    states: StateParts
+    bumps: BumpStamps
+    unread: UnreadCounts
+    clock: Clock
+
+    async def result(
+        self, tx: ReadTx, asked: Asked, row: MembershipRow, config: RoomConfig, lists: Collection[str], told: Told | None
+    ) -> Result:
+        """What to say of a room. told: what the client knows of it."""
+        if row.position > asked.until:
+            # The database is a moment ahead of the log: this room's turn is next time.
+            return Result(None, told)
+        if row.membership in ("invite", "knock"):
+            return await self._outside(asked, row, lists, told)
+        room = await self.rooms.room(row.room_id)
+        stay = None if room is None else await self._stay(tx, asked, room, row)
+        if stay is None:
+            return await self._ended(tx, asked, row, lists, told)
+        initial = told is None or (row.position > told.until and stay.start > told.until)
+        if told is None or initial:
+            return await self._joined(tx, asked, stay, row, config, lists, None)
+        if not self._is_touched(asked, stay, config, told):
+            return Result(None, told)
+        return await self._joined(tx, asked, stay, row, config, lists, told)
+
+    @staticmethod
+    def _is_touched(asked: Asked, stay: _Stay, config: RoomConfig, told: Told) -> bool:
+        """Whether there may be something to say of a room that the client knows; costs nothing."""
+        room = stay.room
+        return (
+            room.last_position > told.until
+            or room.last_state_position > told.until
+            or min(config.timeline_limit, limits.sync_timeline_max) > told.depth
+            or all(required != config.required for required, _ in told.held)
+            or (room.room_id in asked.directs) != told.is_dm
+            or room.room_id in asked.read
+        )
+
+    async def _stay(self, tx: ReadTx, asked: Asked, room: Room, row: MembershipRow) -> _Stay | None:
+        user_id = asked.reader.user_id
+        if row.membership == "join":
+            start = room.joined_since.get(user_id) or await self.rooms.sights.joined_since(tx, room, user_id)
+            return _Stay(room, start, asked.until, left=False)
+        stay = await self.rooms.sights.last_stay(tx, room, user_id)
+        return None if stay is None else _Stay(room, stay[0], Position(min(asked.until, row.position)), left=True)
+
+    # Rooms that the user is not in
+
+    async def _outside(self, asked: Asked, row: MembershipRow, lists: Collection[str], told: Told | None) -> Result:
+        if told is not None and told.until >= row.position:
+            return Result(None, told)
+        parts = [b'"initial":true', b'"%b":%b' % (asked.form.stripped, await self.invites.events(row))]
+        parts += _common(asked, row, lists, row.position)
+        return Result(_object(parts), Told(row.position), initial=True)
+
+    async def _ended(self, tx: ReadTx, asked: Asked, row: MembershipRow, lists: Collection[str], told: Told | None) -> Result:
+        """An invite or a knock came to nothing."""
+        if told is None or told.until >= row.position:
+            return Result(None, told)
+        event = await self.rooms.events.one(tx, row.event_id)
+        parts = []
+        if asked.form.tells_lists:
+            stripped = [] if event is None else [strip(dict(event.pdu.json))]
+            parts.append(b'"stripped_state":' + orjson.dumps(stripped))
+        if event is not None:
+            # The form in use takes stripped state for an invite; the member event says that there is none.
+            parts.append(b'"required_state":[%b]' % finish(event.base()))
+        parts += _common(asked, row, lists, row.position)
+        return Result(_object(parts), None)
+
+    # Rooms that the user is or was in
+
+    async def _joined(
+        self,
+        tx: ReadTx,
+        asked: Asked,
+        stay: _Stay,
+        row: MembershipRow,
+        config: RoomConfig,
+        lists: Collection[str],
+        told: Told | None,
+    ) -> Result:
+        room = stay.room
+        limit = min(config.timeline_limit, limits.sync_timeline_max)
+        expanded = told is not None and limit > told.depth
+        since = None if told is None or expanded else Position(told.until)
+        span = RoomSpan(room, asked.reader, since, stay.until, _FILTERS[limit], left=stay.left, ignored=asked.ignored)
+        view = await self.rooms.view(tx, room, asked.reader)
+        timeline = await timeline_of(self.rooms, tx, view, span)
+        expanded = expanded and bool(timeline.events)
+        part = await self.states.part(tx, StateSpan(room, config, told, stay.until))
+        ids = dict(part.ids)
+        members: tuple[str, ...] = ()
+        if config.is_lazy:
+            known = () if told is None else told.members
+            found, members = members_who_appear(part, timeline.events, known, limited=timeline.limited)
+            ids.update(found)
+        own = (event_types.MEMBER, asked.reader.user_id)
+        if stay.left and own in part.now:
+            # Whoever was let go learns from his own member event by whom, and why.
+            ids[own] = part.now[own]
+        summary = await self._summary(tx, asked, stay, part)
+        is_dm = room.room_id in asked.directs
+        if is_dm != (told is not None and told.is_dm):
+            summary.append(b'"is_dm":true' if is_dm else b'"is_dm":false')
+        stubs = part.stubs(config) if asked.form.has_stubs else []
+        news = timeline.events or timeline.limited or ids or summary or stubs or room.room_id in asked.read
+        knows = _told(told, span, timeline, part, limit, is_dm=is_dm, members=members)
+        if told is not None and not news:
+            return Result(None, knows)
+        events = await self.rooms.events.many(tx, ids.values())
+        parts = [b'"initial":true'] if told is None else []
+        if expanded:
+            parts.append(b'"%b":true' % asked.form.expanded)
+        parts += summary
+        parts += self._events(view, asked, timeline, events, stubs)
+        if asked.form.has_counts and not stay.left and (told is None or timeline.events or room.room_id in asked.read):
+            unread = await self.unread.unread(asked.reader.user_id, room)
+            counts = (unread.notifications, unread.highlights)
+            parts.append(b'"notification_count":%d,"highlight_count":%d' % counts)
+        stamp = row.position if stay.left else await self.bumps.of(tx, room)
+        parts += _common(asked, row, lists, stamp if told is None or stamp > told.until else None)
+        shown = [event.event_id for event in timeline.events]
+        return Result(_object(parts), knows, shown, initial=told is None)
+
+    def _events(
+        self,
+        view: RoomView,
+        asked: Asked,
+        timeline: Timeline,
+        state: Mapping[EventId, StoredEvent],
+        stubs: Collection[tuple[str, str]],
+    ) -> list[bytes]:
+        now_ms = self.clock.now_ms()
+        parts = []
+        if state or stubs:
+            encoded = [view.encode(event, now_ms, with_room_id=False) for event in state.values()]
+            encoded += [orjson.dumps({"type": kind, "state_key": key}) for kind, key in stubs]
+            parts.append(b'"required_state":[%b]' % b",".join(encoded))
+        if timeline.events or timeline.limited:
+            encoded = [view.encode(event, now_ms, with_room_id=False) for event in timeline.events]
+            live = 0 if asked.since is None else sum(_is_after(event, asked.since) for event in timeline.events)
+            parts.append(b'"timeline":[%b],"num_live":%d' % (b",".join(encoded), live))
+            parts.append(b'"limited":true' if timeline.limited else b'"limited":false')
+            parts.append(b'"prev_batch":"%b"' % timeline_token(max(0, timeline.before)).encode())
+        return parts
+
+    async def _summary(self, tx: ReadTx, asked: Asked, stay: _Stay, part: StatePart) -> list[bytes]:
+        """Name, picture, who is there: all of it, or what is new."""
+        if part.changed is not None and not part.changed and not part.removed:
+            return []
+        parts: list[bytes] = []
+        initial = part.changed is None
+        members = part.touches(event_types.MEMBER)
+        named = part.touches(event_types.NAME)
+        if not (members or named or part.touches(event_types.AVATAR)):
+            return []
+        name = await self._content(tx, part, event_types.NAME, "name")
+        if named and (name is not None or not initial):
+            parts.append(b'"name":' + orjson.dumps(name))
+        if part.touches(event_types.AVATAR):
+            avatar = await self._content(tx, part, event_types.AVATAR, "url")
+            if avatar is not None or not initial:
+                parts.append(b'"avatar":' + orjson.dumps(avatar))
+        if stay.left:
+            # Who is there now is none of his business.
+            return parts
+        if name is None and (members or named):
+            parts.append(b'"heroes":' + orjson.dumps(await self._heroes(tx, asked, stay.room, part)))
+        if members:
+            there = stay.room.members
+            parts.append(b'"joined_count":%d,"invited_count":%d' % (len(there.joined), len(there.invited)))
+        return parts
+
+    async def _content(self, tx: ReadTx, part: StatePart, kind: str, name: str) -> str | None:
+        event_id = part.now.get((kind, ""))
+        event = None if event_id is None else await self.rooms.events.one(tx, event_id)
+        value = None if event is None else event.pdu.content.get(name)
+        return value if isinstance(value, str) and value else None
+
+    async def _heroes(self, tx: ReadTx, asked: Asked, room: Room, part: StatePart) -> list[dict[str, Any]]:
+        found = []
+        named = heroes(room, asked.reader.user_id)
+        ids = {hero: part.now.get((event_types.MEMBER, hero)) for hero in named}
+        events = await self.rooms.events.many(tx, [event_id for event_id in ids.values() if event_id is not None])
+        for hero, event_id in ids.items():
+            one: dict[str, Any] = {"user_id": hero}
+            content: Mapping[str, object] = events[event_id].pdu.content if event_id in events else {}
+            for key in ("displayname", "avatar_url"):
+                if isinstance(content.get(key), str):
+                    one[key] = content[key]
+            found.append(one)
+        return found
+
+
+def _told(
+    told: Told | None,
+    span: RoomSpan,
+    timeline: Timeline,
+    part: StatePart,
+    limit: int,
+    *,
+    is_dm: bool,
+    members: tuple[str, ...],
+) -> Told:
+    """What the client knows with this result."""
+    count = len(timeline.events)
+    if span.since is None:
+        depth = max(limit, count) if timeline.limited else EVERYTHING
+    elif timeline.limited or told is None:
+        depth = count
+    else:
+        depth = min(told.depth + count, EVERYTHING)
+    if told is None:
+        return Told(span.until, depth, part.held, members, is_dm)
+    return msgspec.structs.replace(told, until=span.until, depth=depth, held=part.held, members=members, is_dm=is_dm)
+
+
+def _is_after(event: StoredEvent, position: Position) -> bool:
+    return not event.is_history and event.position > position
+
+
+def _common(asked: Asked, row: MembershipRow, lists: Collection[str], stamp: int | None) -> list[bytes]:
+    parts = [] if stamp is None else [b'"bump_stamp":%d' % stamp]
+    if asked.form.tells_lists:
+        parts.append(b'"membership":' + orjson.dumps(row.membership))
+        if lists:
+            parts.append(b'"lists":' + orjson.dumps(list(lists)))
+    return parts
+
+
+def _object(parts: list[bytes]) -> bytes:
+    return b"{" + b",".join(parts) + b"}"
