@@ -316,6 +316,7 @@ class Homeserver:
                 self.e2ee.lists.run,
                 self.e2ee_follower.run,
                 self.rooms.ephemeral.run,
+                self.rooms.relations.mass_redactions.run,
                 self.media.run,
                 self.sync.waiting.run,
                 self.sync.sliding.connections.run,
