@@ -378,3 +378,33 @@ rendezvous_lifetime_ms = 300_000
 
 # Whose invites a user takes: globs of one kind that are looked at
 invite_permission_globs_max = 1_000
+
+# Application services
+appservice_transaction_parts_max = 100
+appservice_transaction_bytes_max = 4_194_304
+appservice_answer_bytes_max = 1_048_576
+appservice_timeout_ms = 60_000
+appservice_query_timeout_ms = 10_000
+appservice_wait_ms_min = 1_000
+appservice_wait_ms_max = 600_000
+appservice_give_up_ms = 14 * 86_400_000
+appservice_cursor_lag_max = 1_000
+appservice_protocols_kept_ms = 300_000
+thirdparty_query_fields_max = 20
+thirdparty_entries_max = 1_000
+
+# Spaces: of one space, of one walk, and what other servers said
+space_children_max = 200
+space_vias_max = 20
+space_servers_asked_max = 3
+space_page_default = 50
+space_page_max = 100
+space_depth_max = 100
+space_rooms_max = 5_000
+space_walks_max = 1_000
+space_walk_ms = 600_000
+space_answers_max = 2_000
+space_answer_ms = 300_000
+space_failure_ms = 60_000
+space_asked_at_once = 8
+space_page_ms_max = 25_000
