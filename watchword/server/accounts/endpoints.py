@@ -5,6 +5,7 @@ from watchword.server.accounts import (
     endpoints_account,
     endpoints_account_data,
     endpoints_devices,
+    endpoints_fallback,
     endpoints_login,
     endpoints_profile,
     endpoints_register,
@@ -13,6 +14,7 @@ from watchword.server.accounts.threepids import endpoints as endpoints_threepids
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *endpoints_register.ENDPOINTS,
+    *endpoints_fallback.ENDPOINTS,
     *endpoints_login.ENDPOINTS,
     *endpoints_account.ENDPOINTS,
     *endpoints_devices.ENDPOINTS,

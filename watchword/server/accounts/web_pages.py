@@ -17,7 +17,7 @@ _STYLE = (
     "body{font-family:sans-serif;line-height:1.5;max-width:32em;margin:3em auto;padding:0 1em;color:#222;background:#fff}"
     "input,button{font:inherit;padding:.4em .6em}[role=alert]{color:#a00}"
 )
-_FORM_FIELDS_MAX = 20
+_FORM_FIELDS_MAX = 10
 
 
 def _fingerprint(text: str) -> str:
@@ -51,11 +51,6 @@ def page(
         "cache-control": "no-store",
     }
     return Reply(status, html.encode(), headers)
-
-
-def script_source(script: str) -> str:
-    """How a policy names a script that stands in the page."""
-    return _fingerprint(script)
 
 
 def alert(text: str) -> str:

@@ -2,21 +2,14 @@
 
 from typing import Any
 
-PAGE = "/_matrix/client/v3/auth/m.login.registration_token/fallback/web"
+V3 = "/_matrix/client/v3"
 
 
-async def test_the_page_runs_no_script_but_its_own(house: Any) -> None:
-    answer = await house.call("GET", PAGE, session="x")
-    policy = answer.headers["content-security-policy"]
-    assert "script-src 'sha256-" in policy
-    assert "unsafe" not in policy
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+async def test_a_kind_of_account_that_nobody_knows_is_refused(house: Any) -> None:
+    answer = await house.call("POST", f"{V3}/register", {}, kind="robot")
+    assert (answer.status, answer.body["errcode"]) == (400, "M_INVALID_PARAM")
 
 
-async def test_a_page_without_a_session_is_shown_and_leads_nowhere(house: Any) -> None:
-    assert (await house.call("GET", PAGE)).status == 200
-    assert (await house.call("POST", PAGE, form={})).status == 401
-
-
-async def test_forms_with_wrong_bytes_or_too_many_fields_are_refused(house: Any) -> None:
-    assert (await house.call("POST", PAGE, form={str(n): "x" for n in range(20)})).status == 400
+async def test_a_token_to_look_at_must_be_named(house: Any) -> None:
+    answer = await house.call("GET", "/_matrix/client/v1/register/m.login.registration_token/validity")
+    assert (answer.status, answer.body["errcode"]) == (400, "M_MISSING_PARAM")

@@ -181,7 +181,7 @@ async def test_the_fallback_page_for_a_token_refuses_a_wrong_one_and_escapes_wha
     assert (await house.call("POST", page, form={"session": "unknown", "token": token})).status == 401
     assert "<script>alert" not in (await house.call("GET", page, session='"><script>alert(1)</script>')).body
     assert (await house.call("POST", page, form={"session": "x" * 9_000})).status == 400
-    assert (await house.call("GET", page.replace("registration_token", "password"))).status == 404
+    assert (await house.call("GET", page.replace("registration_token", "sso"))).status == 404
 
 
 async def test_a_meaning_that_is_no_json_is_refused(house: Any) -> None:
