@@ -5,7 +5,7 @@ from typing import Any
 
 from watchword.base import limits
 from watchword.base.errors import PeerError, RemoteProtocolError
-from watchword.protocol.ids import EventId, RoomId, ServerName, parse_room_id
+from watchword.protocol.ids import EventId, RoomId, ServerName, parse_event_id, parse_room_id
 from watchword.server.federation.discovery_rules import parse_address
 from watchword.server.rooms.ports import SendJoinAnswer, Template
 
@@ -84,3 +84,14 @@ def directory(server: ServerName, answer: Mapping[str, Any]) -> tuple[RoomId, li
     except RemoteProtocolError as error:
         raise PeerError(server, "its answer names no room") from error
     raise PeerError(server, "its answer names no room")
+
+
+def dated_event(server: ServerName, answer: Mapping[str, Any]) -> tuple[EventId, int]:
+    """The answer of timestamp_to_event."""
+    event_id, ts = answer.get("event_id"), answer.get("origin_server_ts")
+    if isinstance(event_id, str) and isinstance(ts, int) and not isinstance(ts, bool):
+        try:
+            return parse_event_id(event_id), ts
+        except RemoteProtocolError as error:
+            raise PeerError(server, "its answer names no event") from error
+    raise PeerError(server, "its answer names no event")

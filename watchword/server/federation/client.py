@@ -189,6 +189,16 @@ class FederationClient:
         answers.objects(server_name, answer, "chunk")
         return answer
 
+    async def hierarchy(self, server: ServerName, room_id: RoomId, suggested_only: bool) -> Mapping[str, Any]:
+        """A room and its children as that server describes them. Its answer is not checked."""
+        query = [("suggested_only", "true" if suggested_only else "false")]
+        return await self._get(server, path_of(f"{_V1}/hierarchy", room_id), query)
+
+    async def timestamp_to_event(self, server: ServerName, room_id: RoomId, ts: int, *, backwards: bool) -> tuple[EventId, int]:
+        """The event of a room that was sent nearest to a time, in one direction, and when it says it was."""
+        query = [("ts", str(ts)), ("dir", "b" if backwards else "f")]
+        return answers.dated_event(server, await self._get(server, path_of(f"{_V1}/timestamp_to_event", room_id), query))
+
     async def version(self, server_name: ServerName) -> Mapping[str, Any]:
         """Which software that server says it runs."""
         return await self._transport.json(server_name, Ask("GET", f"{_V1}/version", signed=False))
