@@ -19,6 +19,7 @@ from bench.servers import Kind, Site
 _START_SECONDS_MAX = 60.0
 _STOP_SECONDS_MAX = 30.0
 _V3 = "/_matrix/client/v3"
+_SLIDING = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"
 
 
 class Instance:
@@ -165,6 +166,14 @@ class User:
         if answer.status != 200:
             raise answer
         return Synced(answer)
+
+    async def slide(self, body: Any, pos: str | None = None) -> str:
+        """One request of sliding sync, in the form in use; the position to go on from."""
+        query = "?timeout=0" if pos is None else f"?timeout=0&pos={in_path(pos)}"
+        answer = await self._poll.call("POST", f"{_SLIDING}{query}", body)
+        if answer.status != 200:
+            raise answer
+        return str(answer.json()["pos"])
 
 
 class Synced:

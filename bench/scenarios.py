@@ -121,6 +121,47 @@ async def sync(world: World) -> None:
                 await watch.time(user.sync(since))
 
 
+async def sliding(world: World) -> None:
+    """Sliding sync: the first window of a new connection, and an increment with nothing in it; as a mobile client asks."""
+    server = await world.server()
+    user = await server.user("slider")
+    count = max(30, world.size.rooms_of_one_user)
+    for number in range(count):
+        name = f"Sliding {number} of {count}"
+        if name not in world.rooms:
+            world.rooms[name] = await user.create_room(name=name)
+            for _ in range(20 if number >= count - 20 else 1):
+                await user.send(world.rooms[name])
+    for limit in (1, 20):
+        body = _first_window(limit)
+        await user.slide(body)
+        async with world.measure(f"sliding sync, first 20 rooms of {count}, {limit} events", server, most=1_000) as watch:
+            while watch.wants_more():
+                await watch.time(user.slide(body))
+    pos = await user.slide(body)
+    async with world.measure(f"sliding sync, empty, {count} rooms", server) as watch:
+        while watch.wants_more():
+            pos = await watch.time(user.slide(body, pos))
+
+
+def _first_window(limit: int) -> dict[str, object]:
+    kinds = ("name", "encryption", "power_levels", "join_rules", "topic", "tombstone", "create", "history_visibility")
+    state = [*([f"m.room.{kind}", ""] for kind in kinds), ["m.room.member", "$LAZY"], ["m.room.member", "$ME"]]
+    extensions = ("to_device", "e2ee", "account_data", "receipts", "typing")
+    return {
+        "conn_id": "room-list",
+        "lists": {
+            "all_rooms": {
+                "ranges": [[0, 19]],
+                "timeline_limit": limit,
+                "required_state": state,
+                "filters": {"not_room_types": ["m.space"]},
+            }
+        },
+        "extensions": {name: {"enabled": True} for name in extensions},
+    }
+
+
 async def rooms(world: World) -> None:
     """Making a room, inviting, joining."""
     server = await world.server()
@@ -285,6 +326,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "send": send,
     "fanout": fanout,
     "sync": sync,
+    "sliding": sliding,
     "rooms": rooms,
     "large": large,
     "keys": keys,

@@ -11,6 +11,12 @@ RATIOS: Mapping[str, float] = {
     "initial sync of 200 rooms": 15,
     "empty sync in 30 rooms": 10,
     "empty sync in 200 rooms": 10,
+    "sliding sync, first 20 rooms of 30, 1 events": 20,
+    "sliding sync, first 20 rooms of 30, 20 events": 20,
+    "sliding sync, empty, 30 rooms": 10,
+    "sliding sync, first 20 rooms of 200, 1 events": 20,
+    "sliding sync, first 20 rooms of 200, 20 events": 20,
+    "sliding sync, empty, 200 rooms": 10,
     "create room": 10,
     "federation send to remote receipt": 15,
 }
