@@ -14,6 +14,7 @@ from watchword.protocol.auth_state import AuthState
 from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId, RoomId, UserId, domain_of
 from watchword.protocol.power_levels import PowerLevels
+from watchword.protocol.relations import may_be_thread_root, thread_root
 from watchword.protocol.room_versions import RoomVersion
 from watchword.server.rooms.commands import ChangeMembership, SendEvent
 
@@ -87,14 +88,30 @@ class AlreadySo:
     event_id: EventId
 
 
+@dataclass(frozen=True, slots=True)
+class Related:
+    """What is known of the event that a command relates to.
+
+    target: the event, if it is here. is_annotated: whether the sender has annotated it just so before.
+    """
+
+    target: Pdu | None = None
+    is_annotated: bool = False
+
+
 Decision = Accepted | Refused | AlreadySo
+_UNRELATED = Related()
 
 
-def send_event(room: RoomSnapshot, command: SendEvent, now_ms: int, redacted: Pdu | None = None) -> Decision:
+def send_event(
+    room: RoomSnapshot, command: SendEvent, now_ms: int, redacted: Pdu | None = None, related: Related = _UNRELATED
+) -> Decision:
     """Decide a message or a state event that is not a membership. redacted: the event that it redacts, if that is here."""
     if room.members.membership.get(command.sender) != "join":
         return Refused("M_FORBIDDEN", "You are not in this room.")
-    refused = _content_refused(room, command) or _redaction_refused(room, command, redacted)
+    refused = (
+        _content_refused(room, command) or _redaction_refused(room, command, redacted) or _relation_refused(command, related)
+    )
     if refused is not None:
         return refused
     draft = draft_event(room, command, now_ms if command.ts is None else command.ts)
@@ -110,6 +127,21 @@ def _content_refused(room: RoomSnapshot, command: SendEvent) -> Refused | None:
     if command.type == event_types.POWER_LEVELS and command.state_key == "":
         return power_levels_refused(room, command.content)
     return None
+
+
+def _relation_refused(command: SendEvent, related: Related) -> Refused | None:
+    """What servers do not let clients relate. What comes from other servers stands, and is left out of aggregations.
+
+    Spec: client-server-api#avoiding-duplicate-annotations, client-server-api#validation-of-mthread-relationships
+    """
+    if related.is_annotated:
+        return Refused("M_DUPLICATE_ANNOTATION", "You have annotated this event so already.", 400)
+    target = related.target
+    if target is None or target.room_id != command.room_id or may_be_thread_root(target.content):
+        return None
+    if thread_root(command.content) is None:
+        return None
+    return Refused("M_UNKNOWN", "No thread can begin at an event that relates to another.", 400)
 
 
 def redacted_by(command: SendEvent, version: RoomVersion) -> EventId | None:

@@ -62,7 +62,9 @@ async def context(request: Request, requester: Requester, doors: RoomDoors) -> R
 async def one_event(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
     event_id = request.param("eventId", parse_event_id)
     view, event = await doors.reader.one_event(room_of(request), event_id, reader_of(requester))
-    return Reply.encoded(view.encode(event, doors.clock.now_ms()))
+    now_ms = doors.clock.now_ms()
+    bundles = await doors.reader.bundles.encoded(view, (event,), now_ms)
+    return Reply.encoded(view.encode(event, now_ms, relations=bundles.get(event_id)))
 
 
 async def state(request: Request, requester: Requester, doors: RoomDoors) -> Reply:

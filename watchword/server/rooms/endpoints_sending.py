@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from watchword.base import limits
 from watchword.base.errors import BadRequest, Forbidden, ProtocolError
 from watchword.edge.endpoint import Body, Endpoint, Rate
 from watchword.edge.replies import Reply
@@ -15,6 +16,7 @@ from watchword.server.rooms.commands import ChangeMembership, CreateRoom, SendEv
 from watchword.server.rooms.creation import PRESETS
 from watchword.server.rooms.doors import RoomDoors, room_of, transaction_of
 from watchword.server.rooms.ephemeral import READ, READ_PRIVATE, Receipt
+from watchword.server.rooms.mass_redactions import WithRelations
 
 _INVITES_MAX = 1_000
 _INITIAL_STATE_MAX = 500
@@ -96,11 +98,14 @@ async def send(request: Request, requester: Requester, doors: RoomDoors) -> Repl
     room_id, kind = room_of(request), request.params["eventType"]
     transaction = transaction_of(requester, f"send/{room_id}/{kind}", request.params["txnId"])
     redacts: EventId | None = None
+    content = request.json
     if kind == event_types.REDACTION:
         redacts = request.field_parsed("redacts", parse_event_id)
+        # Whether it stands in the content or beside it is the room version's business.
+        content = {key: value for key, value in content.items() if key != "redacts"}
     else:
         _not_suspended(requester)
-    command = SendEvent(room_id, requester.user_id, kind, request.json, None, redacts, transaction, _ts(request, requester))
+    command = SendEvent(room_id, requester.user_id, kind, content, None, redacts, transaction, _ts(request, requester))
     return Reply.json({"event_id": await doors.writer.send(command)})
 
 
@@ -112,8 +117,25 @@ async def redact(request: Request, requester: Requester, doors: RoomDoors) -> Re
     room_id, target = room_of(request), request.param("eventId", parse_event_id)
     transaction = transaction_of(requester, f"redact/{room_id}/{target}", request.params["txnId"])
     content = {key: request.json[key] for key in ("reason",) if isinstance(request.json.get(key), str)}
+    rel_types = _rel_types(request)
     command = SendEvent(room_id, requester.user_id, event_types.REDACTION, content, None, target, transaction)
-    return Reply.json({"event_id": await doors.writer.send(command)})
+    event_id = await doors.writer.send(command)
+    if rel_types:
+        wanted = WithRelations(room_id, target, requester.user_id, rel_types, content.get("reason"))
+        await doors.relations.mass_redactions.with_relations(wanted)
+    return Reply.json({"event_id": event_id})
+
+
+def _rel_types(request: Request) -> Sequence[str]:
+    """By which types events must relate to the redacted one to be redacted with it (proposal 3912)."""
+    for name in ("with_rel_types", "org.matrix.msc3912.with_relations"):
+        listed = request.field_or_none(name, list)
+        if listed is None:
+            continue
+        if len(listed) > limits.redacted_rel_types_max or not all(isinstance(entry, str) for entry in listed):
+            raise BadRequest("M_BAD_JSON", f"{name} must be a list of at most {limits.redacted_rel_types_max} strings.")
+        return listed
+    return ()
 
 
 async def put_state(request: Request, requester: Requester, doors: RoomDoors) -> Reply:

@@ -67,14 +67,16 @@ class Pages:
                     break
                 fetched = True
                 page = await self._page(room, wanted, start)
-        shown = [event for event in page.events if wanted.event_filter.allows(event.pdu)]
+        shown = await self._wanted(room, wanted, page.events)
         end = page.end
         if end is None and wanted.backwards and (fetched or page.events):
             below = (page.events[-1].ordering or 1) - 1 if page.events else start
             end = below if await self._has_gap(room, below, None) else None
         now_ms = self.clock.now_ms()
+        bundles = await self.reader.bundles.encoded(page.view, shown, now_ms)
+        chunk = [page.view.encode(event, now_ms, relations=bundles.get(event.event_id)) for event in shown]
         parts = [
-            b'"chunk":[' + b",".join(page.view.encode(event, now_ms) for event in shown) + b"]",
+            b'"chunk":[' + b",".join(chunk) + b"]",
             b'"start":' + orjson.dumps(timeline_token(start)),
         ]
         if end is not None:
@@ -82,6 +84,15 @@ class Pages:
         if wanted.event_filter.lazy_load_members:
             parts.append(b'"state":[' + b",".join(await self._senders(page.view, shown, now_ms)) + b"]")
         return b"{" + b",".join(parts) + b"}"
+
+    async def _wanted(self, room: Room, wanted: PageRequest, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Those that the filter allows."""
+        allowed = [event for event in events if wanted.event_filter.allows(event.pdu)]
+        if not wanted.event_filter.asks_for_relations:
+            return allowed
+        async with self.database.read() as tx:
+            related = await self.reader.related_by(tx, room, wanted.event_filter, allowed)
+        return [event for event in allowed if related is None or event.event_id in related]
 
     async def _page(self, room: Room, wanted: PageRequest, start: int) -> Page:
         async with self.database.read() as tx:
@@ -118,8 +129,8 @@ class Pages:
             after = await self.reader.timeline(
                 view, tx, (event.ordering, records.FOREVER), wanted.limit - half, backwards=False
             )
-        events_before = [found for found in before.events if wanted.event_filter.allows(found.pdu)]
-        events_after = [found for found in after.events if wanted.event_filter.allows(found.pdu)]
+        events_before = await self._wanted(view.room, wanted, before.events)
+        events_after = await self._wanted(view.room, wanted, after.events)
         last = after.events[-1] if after.events else event
         state = dict(await self.reader.state_before(view.room, last))
         if last.pdu.state_address is not None:
@@ -133,15 +144,20 @@ class Pages:
             "end": timeline_token(last.ordering or 0),
         }
         encoded_state = [view.encode(found, now_ms) for found in (await self.reader.found(state.values())).values()]
+        bundles = await self.reader.bundles.encoded(view, [*events_before, event, *events_after], now_ms)
+
+        def encoded(found: StoredEvent) -> bytes:
+            return view.encode(found, now_ms, relations=bundles.get(found.event_id))
+
         return b"".join(
             (
                 orjson.dumps(members)[:-1],
                 b',"event":',
-                view.encode(event, now_ms),
+                encoded(event),
                 b',"events_before":[',
-                b",".join(view.encode(found, now_ms) for found in events_before),
+                b",".join(encoded(found) for found in events_before),
                 b'],"events_after":[',
-                b",".join(view.encode(found, now_ms) for found in events_after),
+                b",".join(encoded(found) for found in events_after),
                 b'],"state":[',
                 b",".join(encoded_state),
                 b"]}",

@@ -36,6 +36,11 @@ class SentTransactions:
         """The event that this transaction made, if it is at hand; `record` knows the others."""
         return self._events.get(transaction, None)
 
+    async def find(self, tx: Tx, transaction: Transaction) -> EventId | None:
+        """The event that this transaction made, however long ago."""
+        user_nid = await self._names.number(tx, transaction.user_id)
+        return await tables.sent_transaction(tx, user_nid, transaction)
+
     def of(self, event_id: EventId) -> Transaction | None:
         """The transaction that made an event, if it was sent lately."""
         return self._transactions.get(event_id, None)
@@ -44,7 +49,9 @@ class SentTransactions:
         """Note in the event's own transaction which request made it; gives the earlier event if the request is repeated."""
         user_nid = await self._names.number(tx, transaction.user_id)
         if not await tables.insert_sent_transaction(tx, user_nid, transaction, event_id, now_ms):
-            return await tables.sent_transaction(tx, user_nid, transaction)
+            earlier = await tables.sent_transaction(tx, user_nid, transaction)
+            assert earlier is not None, transaction.endpoint
+            return earlier
         # At hand at once: the next request may come before the commit. If the commit fails, it goes again.
         self._remember(transaction, event_id)
         tx.after_failure(lambda: self._drop(transaction, event_id))

@@ -363,7 +363,7 @@ async def delete_missing(tx: Tx, room_nid: int, event_ids: Iterable[EventId]) ->
 # Transactions
 
 
-async def sent_transaction(tx: ReadTx, user_nid: int, transaction: Transaction) -> EventId:
+async def sent_transaction(tx: ReadTx, user_nid: int, transaction: Transaction) -> EventId | None:
     row = await tx.fetch_one(
         "SELECT event_id FROM sent_transactions WHERE user_nid = ? AND device_id = ? AND endpoint = ? AND txn_id = ?",
         user_nid,
@@ -371,8 +371,7 @@ async def sent_transaction(tx: ReadTx, user_nid: int, transaction: Transaction) 
         transaction.endpoint,
         transaction.txn_id,
     )
-    assert row is not None, transaction.endpoint
-    return EventId(row[0])
+    return None if row is None else EventId(row[0])
 
 
 async def insert_sent_transaction(tx: Tx, user_nid: int, transaction: Transaction, event_id: EventId, ts: int) -> bool:

@@ -17,12 +17,14 @@ from watchword.protocol import event_types
 from watchword.protocol.event_building import EventDraft, build_event
 from watchword.protocol.events import EventTooLarge, Pdu, reference_hash
 from watchword.protocol.ids import EventId, RoomId, ServerName
+from watchword.protocol.relations import annotation_of, relation_of, thread_root
 from watchword.protocol.signatures import SigningKey
-from watchword.server.rooms import decide
+from watchword.server.rooms import decide, relation_tables
 from watchword.server.rooms.append import Appender, NewPdu
 from watchword.server.rooms.commands import ChangeMembership, SendEvent, Transaction
-from watchword.server.rooms.decide import Accepted, AlreadySo, Draft, Refused
+from watchword.server.rooms.decide import Accepted, AlreadySo, Draft, Refused, Related
 from watchword.server.rooms.registry import RoomRegistry
+from watchword.server.rooms.relations_index import annotation_key
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.sent import SentTransactions
 from watchword.server.rooms.stored import EventStore
@@ -57,11 +59,45 @@ class RoomWriter:
     async def send(self, command: SendEvent) -> EventId:
         """Send an event; returns once it is durable. Raises Refusal."""
         redacted = await self._redacted(command) if command.type == event_types.REDACTION else None
+        if relation_of(command.content) is not None:
+            return await self._send_related(command, redacted)
         return await self._submit(
             command.room_id,
             command.transaction,
             lambda room: decide.send_event(room, command, self.clock.now_ms(), redacted),
         )
+
+    async def _send_related(self, command: SendEvent, redacted: Pdu | None) -> EventId:
+        """Send an event that relates to another: what it relates to is looked up under the room's lock."""
+        related = Related()
+
+        async def prepare(room: Room) -> EventId | None:
+            nonlocal related
+            # Written a moment ago counts, even if it is not on the disk yet: only who has the pen sees that.
+            async with self.database.write(wait=False) as tx:
+                related = await self._related(tx, room, command)
+                if related.is_annotated and command.transaction is not None:
+                    # The same request again, after a restart perhaps.
+                    return await self.sent.find(tx, command.transaction)
+            return None
+
+        return await self._submit(
+            command.room_id,
+            command.transaction,
+            lambda room: decide.send_event(room, command, self.clock.now_ms(), redacted, related),
+            prepare,
+        )
+
+    async def _related(self, tx: Tx, room: Room, command: SendEvent) -> Related:
+        annotation = annotation_of(command.sender, command.type, command.content)
+        if annotation is not None:
+            sender_nid = await self.names.number(tx, command.sender)
+            key = annotation_key(annotation.key)
+            found = await relation_tables.has_annotated(tx, room.room_nid, annotation.event_id, sender_nid, command.type, key)
+            return Related(is_annotated=found)
+        root_id = thread_root(command.content)
+        root = None if root_id is None else await self.events.one(tx, root_id)
+        return Related() if root is None else Related(root.pdu)
 
     async def _redacted(self, command: SendEvent) -> Pdu | None:
         room = await self.registry.find(command.room_id)
@@ -79,7 +115,7 @@ class RoomWriter:
             done = decide.already_so(room, command)
             return decide.change_membership(room, command, self.clock.now_ms()) if done is None else done
 
-        return await self._submit(command.room_id, command.transaction, decision, command)
+        return await self._submit(command.room_id, command.transaction, decision, self._load_for(command))
 
     async def renew_member(self, command: ChangeMembership) -> EventId:
         """Send a joined user's own member event again with other content (a new display name). Raises Refusal."""
@@ -87,7 +123,7 @@ class RoomWriter:
             command.room_id,
             command.transaction,
             lambda room: decide.change_membership(room, command, self.clock.now_ms()),
-            command,
+            self._load_for(command),
         )
 
     async def _submit(
@@ -95,15 +131,16 @@ class RoomWriter:
         room_id: RoomId,
         transaction: Transaction | None,
         decision: Callable[[Room], decide.Decision],
-        membership: ChangeMembership | None = None,
+        prepare: Callable[[Room], Awaitable[EventId | None]] | None = None,
     ) -> EventId:
+        """Decide and append under the room's lock. prepare: has at hand what the decision reads; gives an earlier event."""
         async with self.registry.locked(room_id) as room:
             if room is None or not room.is_alive:
                 raise Forbidden(NOT_IN_ROOM)
             earlier = None if transaction is None else self.sent.recent(transaction)
+            if earlier is None and prepare is not None:
+                earlier = await prepare(room)
             if earlier is None:
-                if membership is not None:
-                    await self._load_for(room, membership)
                 decided = decision(room)
                 match decided:
                     case Refused():
@@ -128,13 +165,15 @@ class RoomWriter:
         await durable()
         return event_id
 
-    async def _load_for(self, room: Room, command: ChangeMembership) -> None:
-        """Have at hand what the decision reads beside the key events."""
+    def _load_for(self, command: ChangeMembership) -> Callable[[Room], Awaitable[None]] | None:
+        """Has at hand what the decision reads beside the key events; None if there is nothing."""
         invite = command.content.get("third_party_invite")
         signed = invite.get("signed") if isinstance(invite, dict) else None
         token = signed.get("token") if isinstance(signed, dict) else None
-        if isinstance(token, str):
-            await self.registry.load_state(room, [(event_types.THIRD_PARTY_INVITE, token)])
+        if not isinstance(token, str):
+            return None
+        key = (event_types.THIRD_PARTY_INVITE, token)
+        return lambda room: self.registry.load_state(room, [key])
 
     async def build(self, room: Room, draft: Draft) -> NewPdu:
         """Hash and sign a draft. Raises Refusal if its content cannot be an event."""

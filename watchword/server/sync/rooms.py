@@ -77,8 +77,10 @@ class RoomSections:
                 events = await self._lazy.chosen(tx, span, timeline, events, summary=summary)
         if not span.sync_filter.state.allows_everything:
             events = {event_id: event for event_id, event in events.items() if span.sync_filter.state.allows(event.pdu)}
-        parts = [self._encoded_timeline(view, span, timeline), self._encoded_state(view, span, events)]
-        if not state and not events and view.sight.all_visible:
+        bundles = await self._bundles(view, span, timeline)
+        parts = [self._encoded_timeline(view, span, timeline, bundles), self._encoded_state(view, span, events)]
+        # Bundles are their reader's own.
+        if not state and not events and not bundles and view.sight.all_visible:
             self._share(span, extras, timeline, b",".join(parts))
         ephemeral, is_read = await self._ephemeral_events(span, extras)
         silent = not (timeline.events or timeline.limited or events or ephemeral or extras.account_data or is_read or summary)
@@ -134,19 +136,28 @@ class RoomSections:
 
     # Timeline
 
-    def _encoded_timeline(self, view: RoomView, span: RoomSpan, timeline: Timeline) -> bytes:
+    async def _bundles(self, view: RoomView, span: RoomSpan, timeline: Timeline) -> Mapping[EventId, bytes]:
+        """Of a timeline that leaves events out: those may relate to the ones that are shown. Otherwise the client sees all.
+
+        Spec: client-server-api#aggregations-of-child-events
+        """
+        if not timeline.limited or span.sync_filter.federation_format:
+            return {}
+        return await self._reader.bundles.encoded(view, timeline.events, self._clock.now_ms(), with_room_id=False)
+
+    def _encoded_timeline(self, view: RoomView, span: RoomSpan, timeline: Timeline, bundles: Mapping[EventId, bytes]) -> bytes:
         now_ms = self._clock.now_ms()
-        events = b",".join(self._event(view, span, event, now_ms) for event in timeline.events)
+        events = b",".join(self._event(view, span, event, now_ms, bundles.get(event.event_id)) for event in timeline.events)
         return b'"timeline":{"events":[%b],"limited":%b,"prev_batch":"%b"}' % (
             events,
             b"true" if timeline.limited else b"false",
             timeline_token(max(0, timeline.before)).encode(),
         )
 
-    def _event(self, view: RoomView, span: RoomSpan, event: StoredEvent, now_ms: int) -> bytes:
+    def _event(self, view: RoomView, span: RoomSpan, event: StoredEvent, now_ms: int, relations: bytes | None = None) -> bytes:
         if span.sync_filter.federation_format:
             return event.json
-        encoded = view.encode(event, now_ms, with_room_id=False)
+        encoded = view.encode(event, now_ms, with_room_id=False, relations=relations)
         fields = span.sync_filter.event_fields
         return encoded if fields is None else projected(encoded, fields)
 

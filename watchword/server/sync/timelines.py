@@ -46,9 +46,10 @@ async def timeline_of(reader: RoomReader, tx: ReadTx, view: RoomView, span: Room
         return Timeline((), False, ceiling)
     allows = _allows(span)
     end = None
-    found = _recent(view, floor, ceiling, limit, allows) if view.sight.all_visible else None
+    at_hand = view.sight.all_visible and not wanted.asks_for_relations
+    found = _recent(view, floor, ceiling, limit, allows) if at_hand else None
     if found is None:
-        page = await reader.timeline(view, tx, (floor, ceiling), limit + 1, backwards=True, allows=allows)
+        page = await reader.timeline(view, tx, (floor, ceiling), limit + 1, backwards=True, allows=allows, event_filter=wanted)
         found, end = list(reversed(page.events)), page.end
     # Where the search among hidden events was given up, there may be more.
     limited = len(found) > limit or end is not None
