@@ -233,9 +233,12 @@ class Stage:
         incoming = Incoming(
             method, path.encode("utf-8", "surrogatepass"), query.encode("utf-8", "surrogatepass"), headers, "192.0.2.1", _Body(data)
         )
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            reply = await self.homeserver.router.answer(incoming)
-            body = reply.body if isinstance(reply, Reply) else b"".join([piece async for piece in reply.pieces])
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                reply = await self.homeserver.router.answer(incoming)
+                body = reply.body if isinstance(reply, Reply) else b"".join([piece async for piece in reply.pieces])
+        except TimeoutError:
+            raise AssertionError(f"no answer to {method} {target} {data[:300]!r}") from None
         return Answer(reply.status, {name.lower(): value for name, value in reply.headers.items()}, body)
 
     def written(self) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,15 @@ _METHODS = frozenset({"get", "put", "post", "delete"})
 _PARAMETER = re.compile(r"\\\{[^}]*\\\}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation:
     """An operation of the specification. pattern: its path; place: where its document describes it."""
 
     document: str
     method: str
     path: str
-    pattern: re.Pattern[str]
-    described: Mapping[str, Any]
+    pattern: re.Pattern[str] = field(repr=False)
+    described: Mapping[str, Any] = field(repr=False)
 
     @property
     def parameters(self) -> list[str]:
@@ -53,6 +53,11 @@ def _documents() -> Mapping[str, Mapping[str, Any]]:
     return documents
 
 
+def document_of(name: str) -> Mapping[str, Any]:
+    """One of the specification's documents, to be read only."""
+    return _documents()[name]
+
+
 @cache
 def _registry() -> Registry[Any]:
     resources = [(f"urn:{name}", DRAFT202012.create_resource(document)) for name, document in _documents().items()]
@@ -76,6 +81,14 @@ def operation_of(method: str, target: str) -> Operation | None:
     """Which operation a request is for."""
     path = target.partition("?")[0]
     return next((each for each in operations() if each.method == method and each.pattern.fullmatch(path)), None)
+
+
+def parameters_of(operation: Operation) -> list[Mapping[str, Any]]:
+    """What an operation takes beside its body, as the document describes it."""
+    found: list[Mapping[str, Any]] = []
+    for each in operation.described.get("parameters", []):
+        found.append(_at(_documents()[operation.document], each["$ref"].removeprefix("#")) if "$ref" in each else each)
+    return found
 
 
 @cache
@@ -109,14 +122,25 @@ def _at(document: Mapping[str, Any], pointer: str) -> Any:
     return value
 
 
+def has_shape(operation: Operation, status: int) -> bool:
+    """Whether the specification gives a shape in JSON to an answer with this status."""
+    return _schema_pointer(operation, status) is not None
+
+
 def complaints(method: str, target: str, status: int, body: bytes) -> Iterator[str]:
     """What is wrong with the shape of an answer."""
     operation = operation_of(method, target)
-    pointer = None if operation is None else _schema_pointer(operation, status)
-    if operation is None or pointer is None:
+    if operation is not None:
+        yield from complaints_of(operation, status, body)
+
+
+def complaints_of(operation: Operation, status: int, body: bytes) -> Iterator[str]:
+    """What is wrong with the shape of an answer to this operation."""
+    pointer = _schema_pointer(operation, status)
+    if pointer is None:
         return
     for error in _validator(operation.document, pointer).iter_errors(json.loads(body)):
-        yield f"{method} {operation.path} {status}: {error.json_path}: {error.message[:300]}"
+        yield f"{operation.method} {operation.path} {status}: {error.json_path}: {error.message[:300]}"
 
 
 def strangers(method: str, target: str, status: int, body: bytes) -> Iterator[str]:

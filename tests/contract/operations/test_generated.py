@@ -1,0 +1,122 @@
+"""Whatever is asked, the answer is one that the specification documents: generated requests for every operation and role.
+
+Every operation is asked by each role in turn. `WATCHWORD_EXAMPLES=500 ./run test tests/contract/operations` asks longer.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+
+from tests.contract.operations import generated
+from tests.contract.operations.generated import Draft
+from tests.contract.operations.judge import ENDINGS, Asked, complaints
+from tests.contract.operations.rules import CLIENTS, PEERS, is_served, sessions_of_servers
+from tests.contract.operations.stage import Stage, key_of
+from tests.contract.operations.world import ROLES, SERVER_NAMES, SERVERS, Cast, Session
+from tests.end_to_end.harness import shapes
+from tests.end_to_end.harness.shapes import Operation
+from tests.end_to_end.harness.wire import Answer
+from tests.house.operations import blanked
+
+_KINDS = {"fitting": generated.fitting, "breaking": generated.breaking, "nearly": generated.nearly}
+# The rooms' people first: they get farthest.
+_TURNS = ("member", "owner", *(role for role in ROLES if role not in ("member", "owner")))
+_SERVER_TURNS = ("near", "far", "near", *(role for role in SERVERS if role not in ("near", "far")))
+_SHOWN = 6
+
+
+def _operations(document: str) -> list[Operation]:
+    return [each for each in shapes.operations() if each.document == document and is_served(each)]
+
+
+def _name(operation: object) -> str:
+    return " ".join(operation.name) if isinstance(operation, Operation) else str(operation)
+
+
+class Examination:
+    """One operation under question; a fresh server whenever an answer has changed who the roles are."""
+
+    def __init__(self, operation: Operation, staged: Callable[..., Stage], cast: Cast) -> None:
+        self.operation = operation
+        self.cast = cast
+        self.wrong: list[str] = []
+        self._staged = staged
+        self._stage = staged()
+        self._count = 0
+        self._ends = ENDINGS.search(blanked(operation.path)) is not None and operation.method != "GET"
+
+    def client(self, draft: Draft) -> None:
+        """One request, by whose turn it is."""
+        me = self.cast.sessions[_TURNS[self._count % len(_TURNS)]]
+        asked = self._asked(draft, me)
+        answer = self._stage.ask(self.operation.method, asked.target, asked.body, me.token)
+        self._judge(asked, answer)
+
+    def server(self, draft: Draft) -> None:
+        """One request of another server, by whose turn it is."""
+        me = sessions_of_servers(self.cast)[_SERVER_TURNS[self._count % len(_SERVER_TURNS)]]
+        asked = self._asked(draft, me)
+        body = asked.body or None
+        if me.role == "unsigned" or _unsignable(body):
+            answer = self._stage.ask(self.operation.method, asked.target, body)
+        else:
+            signer = key_of("far.example") if me.role == "forged" else None
+            name = SERVER_NAMES.get(me.role, "near.example")
+            answer = self._stage.ask_as_server(name, self.operation.method, asked.target, body, signer)
+        self._judge(asked, answer)
+
+    def _asked(self, draft: Draft, me: Session) -> Asked:
+        self._count += 1
+        return Asked(self.operation, me, draft.target_for(self.cast, me), draft.body_for(self.cast, me))
+
+    def _judge(self, asked: Asked, answer: Answer) -> None:
+        found = list(complaints(asked, answer, self.cast))
+        if self._stage.failures.records:
+            found += [record.splitlines()[-1] for record in self._stage.failures.records]
+            self._stage.failures.records.clear()
+        self.wrong += [f"{each}\n    {asked}\n    {answer.status} {answer.body[:300]!r}" for each in found]
+        if self._ends and answer.status < 300:
+            self._stage = self._staged()
+
+
+def _unsignable(body: bytes | None) -> bool:
+    """Whether no honest server could sign this: it is not JSON."""
+    try:
+        json.loads(body or b"{}")
+    except ValueError:
+        return True
+    return False
+
+
+def _examine(operation: Operation, kind: str, examination: Examination, ask: Callable[[Draft], None]) -> None:
+    @generated.DETERMINED
+    @given(st.deferred(lambda: _KINDS[kind](operation)))
+    def examine(draft: Draft) -> None:
+        if len(examination.wrong) < _SHOWN:
+            ask(draft)
+
+    with contextlib.suppress(Unsatisfiable):
+        # Nothing breaks a schema that takes every text.
+        examine()
+    assert not examination.wrong, "\n".join(examination.wrong)
+
+
+@pytest.mark.parametrize("operation", _operations(CLIENTS), ids=_name)
+def test_answers_to_users_are_as_documented(operation: Operation, staged: Callable[..., Stage], cast: Cast) -> None:
+    examination = Examination(operation, staged, cast)
+    for kind in _KINDS:
+        _examine(operation, kind, examination, examination.client)
+
+
+@pytest.mark.parametrize("operation", _operations(PEERS), ids=_name)
+def test_answers_to_servers_are_as_documented(operation: Operation, staged: Callable[..., Stage], cast: Cast) -> None:
+    if not generated.is_known(operation):
+        pytest.skip("described in prose only")
+    examination = Examination(operation, staged, cast)
+    for kind in _KINDS:
+        _examine(operation, kind, examination, examination.server)
