@@ -1,5 +1,7 @@
 """Doors of membership: join, invite, leave, kick, ban, knock, forget."""
 
+from dataclasses import replace
+
 from watchword.base.errors import BadRequest, Forbidden
 from watchword.edge.endpoint import Body, Endpoint, Rate
 from watchword.edge.replies import Reply
@@ -54,12 +56,12 @@ async def invite(request: Request, requester: Requester, doors: RoomDoors) -> Re
 
 
 async def kick(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
-    await doors.writer.change_membership(_command(request, requester, "kick"))
+    await doors.writer.change_membership(_redacting(request, requester, "kick"))
     return Reply.EMPTY
 
 
 async def ban(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
-    await doors.writer.change_membership(_command(request, requester, "ban"))
+    await doors.writer.change_membership(_redacting(request, requester, "ban"))
     return Reply.EMPTY
 
 
@@ -71,6 +73,13 @@ async def unban(request: Request, requester: Requester, doors: RoomDoors) -> Rep
 def _command(request: Request, requester: Requester, action: str) -> ChangeMembership:
     target = request.field_parsed("user_id", parse_user_id)
     return ChangeMembership(room_of(request), requester.user_id, target, action, reason_of(request.json))
+
+
+def _redacting(request: Request, requester: Requester, action: str) -> ChangeMembership:
+    """A kick or ban that may take what its target said with it (proposal 4293)."""
+    command = _command(request, requester, action)
+    flags = {name: request.field_or(name, bool, False) for name in ("redact_events", "org.matrix.msc4293.redact_events")}
+    return replace(command, content={**command.content, **{name: True for name, flag in flags.items() if flag}})
 
 
 async def joined_rooms(_request: Request, requester: Requester, doors: RoomDoors) -> Reply:

@@ -13,7 +13,7 @@ import cachebox
 from watchword.base.clock import Clock
 from watchword.base.errors import BadRequest, Forbidden, NotFound
 from watchword.protocol.ids import EventId, RoomId, UserId
-from watchword.protocol.relations import relation_of, thread_of
+from watchword.protocol.relations import may_be_thread_root, relation_of, thread_of
 from watchword.server.changes import Change, ReceiptChanged, TypingChanged
 from watchword.server.rooms import member_tables
 from watchword.server.rooms.records import ReceiptRow
@@ -121,7 +121,7 @@ class Ephemeral:
         Spec: client-server-api#threaded-read-receipts
         """
         if event.event_id == thread_id:
-            return True
+            return may_be_thread_root(event.pdu.content)
         contents: dict[EventId, Mapping[str, Any]] = {}
         relation = relation_of(event.pdu.content)
         async with self.database.read() as tx:
