@@ -46,6 +46,10 @@ def _is_url(text: str) -> bool:
         return False
 
 
+def _is_any_url(text: str) -> bool:
+    return _is_url(text.partition("#")[0].partition("?")[0])
+
+
 def _is_network(text: str) -> bool:
     try:
         ip_network(text)
@@ -118,6 +122,9 @@ class Registration(Struct, frozen=True):
         int, Meta(ge=1, description="How many accounts one invitation makes if its maker does not say.")
     ] = 1
     password_login: Annotated[bool, _about("Whether a password logs in.")] = True
+    login_tokens: Annotated[bool, _about("Whether a device that is logged in may get a token that logs another one in.")] = (
+        False
+    )
     password_characters_min: Annotated[int, Meta(ge=1, le=512, description="The shortest password that is accepted.")] = 8
     password_workers: Annotated[
         int, Meta(ge=1, le=64, description="Threads that check passwords; each takes 19 MiB and one core for 40 ms a password.")
@@ -131,6 +138,139 @@ class Registration(Struct, frozen=True):
     session_lifetime_ms: Annotated[
         int | None, Meta(ge=1_000, description="The life of an access token whose client cannot refresh it; unset is for ever.")
     ] = None
+
+
+class Mail(Struct, frozen=True):
+    """Outgoing mail. Without a host none is sent, and nothing that needs it is offered."""
+
+    host: Annotated[str | None, _about("The relay that takes our mail.")] = None
+    port: Annotated[
+        int | None, Meta(ge=1, le=65_535, description="Its port; unset is 587 for starttls, 465 for tls, 25 for none.")
+    ] = None
+    tls: Annotated[
+        Literal["starttls", "tls", "none"],
+        _about("How the way to it is protected. `none` is for a relay on the same machine."),
+    ] = "starttls"
+    user: Annotated[str | None, _about("The account at the relay; unset sends no credentials.")] = None
+    password: Annotated[str | None, _about("The password of that account.", secret=True)] = None
+    password_file: Annotated[str | None, _about("A file that holds the password.", **_PATH)] = None
+    sender: Annotated[
+        str | None,
+        Meta(pattern="@", description='Whom mail comes from: an address, or "Name <address>". Must be set with host.'),
+    ] = None
+    verify_certificates: Annotated[
+        bool, _about("Whether the relay's certificate is checked. Switch it off only in a test set-up.")
+    ] = True
+    extra_ca_file: Annotated[str | None, _about("PEM with a certificate authority to trust besides the system's.", **_PATH)] = (
+        None
+    )
+
+
+class Threepids(Struct, frozen=True):
+    """E-mail addresses and telephone numbers of users."""
+
+    changes: Annotated[bool, _about("Whether users may add addresses to their accounts.")] = True
+    email_at_registration: Annotated[
+        Literal["off", "optional", "required"], _about("Whether newcomers give an e-mail address. Needs [mail].")
+    ] = "off"
+    msisdn_at_registration: Annotated[
+        Literal["off", "optional", "required"],
+        _about("Whether newcomers give a telephone number. Needs sms_url or code_server."),
+    ] = "off"
+    email_allowed: Annotated[tuple[str, ...], _about("E-mail addresses that are accepted, `*` and `?` as wildcards.")] = ("*",)
+    msisdn_allowed: Annotated[
+        tuple[str, ...], _about('Telephone numbers that are accepted, as international digits: "49*".')
+    ] = ("*",)
+    next_link_hosts: Annotated[
+        tuple[str, ...],
+        _about("Hosts of clients to which a browser goes on without asking; our own always, others by a link to click."),
+    ] = ()
+    identity_servers: Annotated[
+        dict[str, str],
+        _about(
+            "Identity servers that are trusted: name to base URL.",
+            check=lambda servers: all(_is_url(url) for url in servers.values()),
+            expected='a table of names to URLs such as "https://identity.example.org"',
+        ),
+    ] = {}
+    identity_allowed_networks: Annotated[
+        tuple[str, ...], _about("Private networks in which identity servers may be.", **_NETWORKS)
+    ] = ()
+    sms_url: Annotated[str | None, _about("The gateway that takes text messages as JSON; see how-to/send-e-mail.", **_URL)] = (
+        None
+    )
+    sms_token: Annotated[str | None, _about("The bearer token for the gateway.", secret=True)] = None
+    sms_token_file: Annotated[str | None, _about("A file that holds it.", **_PATH)] = None
+    code_server: Annotated[
+        str | None, _about("The one of identity_servers that sends codes to telephones, instead of a gateway.")
+    ] = None
+    code_token: Annotated[str | None, _about("Our access token there.", secret=True)] = None
+    code_token_file: Annotated[str | None, _about("A file that holds it.", **_PATH)] = None
+
+
+class Captcha(Struct, frozen=True):
+    """A riddle for newcomers without an invitation, where registration is open. Off without a site_key."""
+
+    site_key: Annotated[str | None, _about("The public key of this site.")] = None
+    secret: Annotated[str | None, _about("The secret key of this site.", secret=True)] = None
+    secret_file: Annotated[str | None, _about("A file that holds it.", **_PATH)] = None
+    verify_url: Annotated[str, _about("Where answers are checked.", **_URL)] = "https://www.google.com/recaptcha/api/siteverify"
+    script_url: Annotated[str, _about("The script that draws the riddle in a browser.", **_URL)] = (
+        "https://www.google.com/recaptcha/api.js"
+    )
+    css_class: Annotated[
+        str,
+        Meta(
+            pattern="^[a-z][a-z-]{0,63}$",
+            description="The class that the script looks for: `g-recaptcha`, `h-captcha` or `cf-turnstile`.",
+        ),
+    ] = "g-recaptcha"
+
+
+class PolicyDocument(Struct, frozen=True):
+    """One policy in one language, to which newcomers must agree. All languages of a policy share its id and version."""
+
+    id: Annotated[str, Meta(pattern="^[a-z0-9_.-]{1,64}$", description="A name such as `privacy`.")]
+    version: Annotated[str, Meta(min_length=1, max_length=64, description="The version; what was agreed to is kept.")]
+    name: Annotated[str, Meta(min_length=1, max_length=255, description="What it is called.")]
+    url: Annotated[
+        str, _about("Where it can be read.", check=_is_any_url, expected='a URL such as "https://example.org/privacy?lang=en"')
+    ]
+    language: Annotated[str, Meta(pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", description="Its language.")] = "en"
+
+
+class Turn(Struct, frozen=True):
+    """The TURN server through which calls go where two devices cannot reach each other. Off without uris."""
+
+    uris: Annotated[
+        tuple[str, ...],
+        _about(
+            "Where it is.",
+            check=lambda uris: all(uri.startswith(("turn:", "turns:", "stun:")) for uri in uris),
+            expected='a list such as "turn:turn.example.org?transport=udp"',
+        ),
+    ] = ()
+    shared_secret: Annotated[str | None, _about("The secret that it shares with us; it makes passwords.", secret=True)] = None
+    shared_secret_file: Annotated[str | None, _about("A file that holds it.", **_PATH)] = None
+    user: Annotated[str | None, _about("A fixed user name, where there is no shared secret.")] = None
+    password: Annotated[str | None, _about("The password of that user.", secret=True)] = None
+    password_file: Annotated[str | None, _about("A file that holds it.", **_PATH)] = None
+    lifetime_ms: Annotated[int, Meta(ge=60_000, description="How long a password made from the shared secret is good.")] = (
+        86_400_000
+    )
+
+
+class Rtc(Struct, frozen=True):
+    """Media servers for group calls."""
+
+    livekit_service_urls: Annotated[
+        tuple[str, ...],
+        _about(
+            "Services that let members of a call into a LiveKit server, the preferred one first.",
+            check=lambda urls: all(map(_is_url, urls)),
+            expected='a list of URLs such as "https://calls.example.org/livekit"',
+        ),
+    ] = ()
 
 
 class Rate(Struct, frozen=True):
@@ -222,7 +362,10 @@ class Media(Struct, frozen=True):
     )
     remote_kept_ms: Annotated[
         int | None,
-        Meta(ge=3_600_000, description="How long a file of another server is kept after it was last asked for; unset is for ever."),
+        Meta(
+            ge=3_600_000,
+            description="How long a file of another server is kept after it was last asked for; unset is for ever.",
+        ),
     ] = 90 * 86_400_000
     remote_total_bytes_max: Annotated[
         int | None,
@@ -368,12 +511,61 @@ class Contact(Struct, frozen=True):
     support_page: Annotated[str | None, _about("A page that helps users.", **_URL)] = None
 
 
+class Provider(Struct, frozen=True, kw_only=True):
+    """A provider of OpenID Connect. Tell it this redirect URI: `public_base_url` with `/_watchword/upstream/callback`."""
+
+    id: Annotated[
+        str,
+        Meta(
+            pattern="^[a-z0-9._~-]{1,64}$",
+            description="A short name of yours. It can never be changed: users are known by it.",
+        ),
+    ]
+    name: Annotated[str, Meta(min_length=1, max_length=64, description="What users read on the button.")]
+    issuer: Annotated[str, _about("The provider's issuer, where `/.well-known/openid-configuration` is found.", **_URL)]
+    client_id: Annotated[str, Meta(min_length=1, description="What the provider calls this server.")]
+    client_secret: Annotated[
+        str | None, Meta(min_length=1, description="The secret that goes with it.", extra={"secret": True})
+    ] = None
+    client_secret_file: Annotated[str | None, _about("A file that holds the secret.", **_PATH)] = None
+    scopes: Annotated[tuple[str, ...], _about("What is asked of the provider besides `openid`.")] = ("profile",)
+    icon: Annotated[str | None, Meta(pattern="^mxc://", description="A picture for clients, as an mxc URI.")] = None
+    brand: Annotated[
+        str | None, Meta(pattern="^[a-z0-9._-]{1,255}$", description="How clients know it, such as `gitlab` or `google`.")
+    ] = None
+    localpart_claim: Annotated[str, Meta(min_length=1, description="The claim that a new user name is made from.")] = (
+        "preferred_username"
+    )
+    displayname_claim: Annotated[str, Meta(min_length=1, description="The claim that a display name is made from.")] = "name"
+    registration: Annotated[
+        Literal["closed", "invitation", "open"],
+        _about("Whether somebody new to this server gets an account: never, with an invitation, or always."),
+    ] = "invitation"
+    adopt_accounts: Annotated[
+        bool,
+        _about(
+            "Whether somebody gets the account that has his name already. Only for a provider whose names nobody can choose "
+            "for himself."
+        ),
+    ] = False
+
+    def secret(self) -> str | None:
+        """The secret, from the setting or its file."""
+        if self.client_secret_file is None:
+            return self.client_secret
+        return Path(self.client_secret_file).read_text("utf-8").strip() or None
+
+
 class OAuth(Struct, frozen=True):
-    """Signing in at this server's own pages: the OAuth 2.0 API of Matrix and the account page."""
+    """Signing in at this server's own pages: the OAuth 2.0 API of Matrix, the account page, and single sign-on."""
 
     enabled: Annotated[
-        bool, _about("Whether clients may sign in through OAuth. The pages need it, and providers need the pages.")
+        bool, _about("Whether clients may sign in through OAuth. Providers need it: users come back to its pages.")
     ] = True
+    providers: tuple[Provider, ...] = ()
+    provider_networks: Annotated[
+        tuple[str, ...], _about("Private networks in which providers may be; public addresses always may.", **_NETWORKS)
+    ] = ()
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -396,6 +588,12 @@ class Config(Struct, frozen=True, kw_only=True):
     ] = None
     listeners: tuple[Listener, ...] = (Listener(),)
     registration: Registration = Registration()
+    mail: Mail = Mail()
+    threepids: Threepids = Threepids()
+    captcha: Captcha = Captcha()
+    policies: tuple[PolicyDocument, ...] = ()
+    turn: Turn = Turn()
+    rtc: Rtc = Rtc()
     oauth: OAuth = OAuth()
     rate_limits: RateLimits = RateLimits()
     federation: Federation = msgspec.field(default_factory=Federation)
@@ -450,6 +648,11 @@ class Config(Struct, frozen=True, kw_only=True):
         return Path(self.registration.shared_secret_file).read_text("utf-8").strip() or None
 
 
+def secret_of(value: str | None, file: str | None) -> str | None:
+    """A secret from its setting or its file; None if it is in neither."""
+    return value if file is None else Path(file).read_text("utf-8").strip() or None
+
+
 def _contradictions(config: Config) -> list[tuple[str, object, str]]:
     wrong: list[tuple[str, object, str]] = []
     if not config.listeners:
@@ -464,8 +667,56 @@ def _contradictions(config: Config) -> list[tuple[str, object, str]]:
     if registration.shared_secret is not None and registration.shared_secret_file is not None:
         wrong.append(("registration.shared_secret", "(hidden)", "shared_secret or shared_secret_file, not both"))
     wrong.extend(_missing("registration.shared_secret_file", registration.shared_secret_file))
+    wrong.extend(_wrong_of_outside_services(config))
     for name in config.federation.extra_ca_files:
         wrong.extend(_missing("federation.extra_ca_files", name))
+    return wrong + _wrong_providers(config.oauth)
+
+
+def _wrong_providers(oauth: OAuth) -> list[tuple[str, object, str]]:
+    wrong: list[tuple[str, object, str]] = []
+    if oauth.providers and not oauth.enabled:
+        wrong.append(("oauth.enabled", False, "true, as there are providers"))
+    for index, provider in enumerate(oauth.providers):
+        key = f"oauth.providers[{index}]"
+        if any(provider.id == other.id for other in oauth.providers[:index]):
+            wrong.append((f"{key}.id", provider.id, "a name that no other provider has"))
+        if provider.client_secret is not None and provider.client_secret_file is not None:
+            wrong.append((f"{key}.client_secret", "(hidden)", "client_secret or client_secret_file, not both"))
+        wrong.extend(_missing(f"{key}.client_secret_file", provider.client_secret_file))
+    return wrong
+
+
+def _wrong_of_outside_services(config: Config) -> list[tuple[str, object, str]]:
+    mail, threepids, captcha, turn = config.mail, config.threepids, config.captcha, config.turn
+    wrong: list[tuple[str, object, str]] = []
+    secrets = (
+        ("mail.password", mail.password, mail.password_file),
+        ("threepids.sms_token", threepids.sms_token, threepids.sms_token_file),
+        ("threepids.code_token", threepids.code_token, threepids.code_token_file),
+        ("captcha.secret", captcha.secret, captcha.secret_file),
+        ("turn.shared_secret", turn.shared_secret, turn.shared_secret_file),
+        ("turn.password", turn.password, turn.password_file),
+    )
+    for key, value, file in secrets:
+        if value is not None and file is not None:
+            wrong.append((key, "(hidden)", "the secret or its file, not both"))
+        wrong.extend(_missing(f"{key}_file", file))
+    wrong.extend(_missing("mail.extra_ca_file", mail.extra_ca_file))
+    if mail.host is not None and mail.sender is None:
+        wrong.append(("mail.sender", None, "the address that mail comes from"))
+    if threepids.email_at_registration != "off" and mail.host is None:
+        wrong.append(("threepids.email_at_registration", threepids.email_at_registration, "off, or a [mail] host"))
+    sends_codes = threepids.sms_url is not None or threepids.code_server is not None
+    if threepids.msisdn_at_registration != "off" and not sends_codes:
+        wrong.append(("threepids.msisdn_at_registration", threepids.msisdn_at_registration, "off, sms_url or code_server"))
+    if threepids.code_server is not None and threepids.code_server not in threepids.identity_servers:
+        wrong.append(("threepids.code_server", threepids.code_server, "one of identity_servers"))
+    if captcha.site_key is not None and captcha.secret is None and captcha.secret_file is None:
+        wrong.append(("captcha.secret", None, "the secret key that belongs to site_key"))
+    versions = {(policy.id, policy.version) for policy in config.policies}
+    if len(versions) > len({policy_id for policy_id, _ in versions}):
+        wrong.append(("policies", sorted(versions), "one version of each policy"))
     return wrong
 
 

@@ -109,8 +109,10 @@ _RATES = {
 
 
 def _summary(table: str) -> str:
-    info = next(info for info in msgspec.structs.fields(Config) if info.name == table.removesuffix("[]"))
-    kind: Any = info.type if isinstance(info.type, type) else info.type.__args__[0]
+    kind: Any = Config
+    for name in table.split("."):
+        info = next(info for info in msgspec.structs.fields(kind) if info.name == name.removesuffix("[]"))
+        kind = info.type if isinstance(info.type, type) else info.type.__args__[0]
     return str(kind.__doc__).partition("\n")[0]
 
 

@@ -15,6 +15,7 @@ from watchword.server.accounts.devices import Devices
 from watchword.server.accounts.invitations import Invitations
 from watchword.server.accounts.last_seen import LastSeen
 from watchword.server.accounts.login import Logins
+from watchword.server.accounts.login_tokens import LoginTokens
 from watchword.server.accounts.password_check import PasswordCheck
 from watchword.server.accounts.passwords import FailedLogins, Passwords
 from watchword.server.accounts.ports import Appservices, CrossSigningKeys, RemoteProfiles, SharedRooms
@@ -102,6 +103,7 @@ def assemble_accounts(
     threepids = _threepids(settings, database, clock, entropy, ports.outside)
     stages = Stages(password_check, invitations, threepids.proofs, ports.outside.captcha)
     uia = InteractiveAuthentication(settings, stages, invitations, clock, entropy)
+    login_tokens = LoginTokens(database, clock, entropy, settings, uia)
     reader = AccountReader(database, log, clock)
     last_seen = LastSeen(database, clock)
     registrar = Registrar(database, log, clock, entropy, settings, passwords, sessions, invitations, uia, ports.appservices)
@@ -113,7 +115,7 @@ def assemble_accounts(
         registrar=registrar,
         invitations=invitations,
         shared_secret=SharedSecretRegistration(settings.shared_secret, registrar, clock, entropy),
-        logins=Logins(database, settings, sessions, password_check, ports.appservices, ports.cross_signing),
+        logins=Logins(database, settings, sessions, password_check, ports.appservices, ports.cross_signing, login_tokens),
         sessions=sessions,
         devices=Devices(database, log, clock, sessions),
         profiles=Profiles(database, log, settings, reader, ports.remote_profiles),

@@ -53,12 +53,26 @@ class CaptchaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityProvider:
+    """Where else somebody may prove who he is. icon: an mxc URI. brand: a common identifier such as `github`.
+
+    Spec: client-server-api#mloginsso-flow-schema
+    """
+
+    provider_id: str
+    name: str
+    icon: str | None = None
+    brand: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountSettings:
     """What an operator may choose.
 
     refreshable_token_lifetime_ms: of access tokens whose client can refresh them. session_lifetime_ms: of those whose
     client cannot; None is for ever. failed_logins_max: per user and address in five minutes; 0 switches the check off.
     shared_secret: None switches the administrative registration off. public_base_url: told to clients that log in.
+    login_tokens: whether a device may ask for a token that logs another one in. identity_providers: for single sign-on.
     """
 
     server_name: ServerName
@@ -79,6 +93,8 @@ class AccountSettings:
     threepids: ThreepidSettings = field(default_factory=ThreepidSettings)
     policies: Sequence[Policy] = ()
     captcha: CaptchaSettings | None = None
+    login_tokens: bool = False
+    identity_providers: Sequence[IdentityProvider] = ()
 
     @property
     def base_url(self) -> str:

@@ -11,6 +11,7 @@ from watchword.server.accounts.commands import (
     Account,
     AccountSettings,
     Flows,
+    IdentityProvider,
     Invitation,
     Policy,
     PresenceState,
@@ -23,6 +24,8 @@ PASSWORD = "m.login.password"  # noqa: S105 (the name of a login type)
 DUMMY = "m.login.dummy"
 REGISTRATION_TOKEN = "m.login.registration_token"  # noqa: S105
 APPSERVICE = "m.login.application_service"
+TOKEN = "m.login.token"  # noqa: S105
+SSO = "m.login.sso"
 EMAIL_IDENTITY = "m.login.email.identity"
 MSISDN_IDENTITY = "m.login.msisdn"
 TERMS = "m.login.terms"
@@ -106,6 +109,29 @@ def device_name_refusal(name: str | None) -> Refused | None:
     if name is not None and len(name) > limits.device_display_name_characters_max:
         return Refused("M_INVALID_PARAM", "This device name is too long.")
     return None
+
+
+def login_flows(settings: AccountSettings) -> list[dict[str, object]]:
+    """The ways to log in. Spec: client-server-api#get_matrixclientv3login"""
+    found: list[dict[str, object]] = []
+    if settings.password_login:
+        found.append({"type": PASSWORD})
+    if settings.identity_providers:
+        providers = [_shown_provider(provider) for provider in settings.identity_providers]
+        # Our pages offer every way in, so a client that knows what OAuth is need show no other.
+        # COMPAT(clients before v1.18, until 2028): they know the flag by the name of the proposal.
+        preferred = {"oauth_aware_preferred": True, "org.matrix.msc3824.delegated_oidc_compatibility": True}
+        found.append({"type": SSO, "identity_providers": providers, **preferred})
+    if settings.login_tokens:
+        found.append({"type": TOKEN, "get_login_token": True})
+    elif settings.identity_providers:
+        found.append({"type": TOKEN})
+    return [*found, {"type": APPSERVICE}]
+
+
+def _shown_provider(provider: IdentityProvider) -> dict[str, object]:
+    shown = {"id": provider.provider_id, "name": provider.name, "icon": provider.icon, "brand": provider.brand}
+    return {key: value for key, value in shown.items() if value is not None}
 
 
 # Registration

@@ -14,9 +14,11 @@ from watchword.server.accounts.endpoints_register import tokens_body
 
 
 async def login_flows(request: Request, _: None, accounts: Accounts) -> Reply:
-    if not accounts.settings.password_login:
+    flows = accounts.logins.flows()
+    if len(flows) == 1:
+        # Application services know that they may, and nobody else can.
         raise NotFound("This server does not offer this kind of login.", "M_UNRECOGNIZED")
-    return Reply.json({"flows": [{"type": flow} for flow in accounts.logins.flows()]})
+    return Reply.json({"flows": flows})
 
 
 async def login(request: Request, _: None, accounts: Accounts) -> Reply:
@@ -33,6 +35,11 @@ async def refresh(request: Request, _: None, accounts: Accounts) -> Reply:
     if tokens.expires_in_ms is not None:
         body["expires_in_ms"] = tokens.expires_in_ms
     return Reply.json(body)
+
+
+async def login_token(request: Request, requester: Requester, accounts: Accounts) -> Reply:
+    token, lifetime_ms = await accounts.logins.tokens.ask(request, requester)
+    return Reply.json({"login_token": token, "expires_in_ms": lifetime_ms})
 
 
 async def logout(request: Request, requester: Requester, accounts: Accounts) -> Reply:
@@ -111,6 +118,14 @@ ENDPOINTS = (
         auth=Auth.NONE,
         rate=Rate.LOGIN,
         body=Body.JSON,
+    ),
+    Endpoint(
+        "POST",
+        "/_matrix/client/v1/login/get_token",
+        login_token,
+        "client-server-api#post_matrixclientv1loginget_token",
+        rate=Rate.LOGIN,
+        body=Body.OPTIONAL_JSON,
     ),
     Endpoint(
         "POST",

@@ -1,4 +1,4 @@
-"""Logging in with a password, or as an application service; logging out."""
+"""Logging in with a password, with a token, or as an application service; logging out."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ from watchword.edge.request import Request
 from watchword.edge.requester import Requester
 from watchword.protocol.ids import DeviceId, UserId, parse_device_id
 from watchword.server.accounts.commands import AccountSettings, OpenSession, Refused, Tokens
-from watchword.server.accounts.decide import APPSERVICE, PASSWORD, device_name_refusal, login_user_id
+from watchword.server.accounts.decide import device_name_refusal, login_flows, login_user_id
+from watchword.server.accounts.login_tokens import LoginTokens
 from watchword.server.accounts.password_check import PasswordCheck
 from watchword.server.accounts.ports import Appservices, CrossSigningKeys
 from watchword.server.accounts.sessions import Sessions
@@ -27,10 +28,11 @@ class Logins:
     password_check: PasswordCheck
     appservices: Appservices
     cross_signing: CrossSigningKeys
+    tokens: LoginTokens
 
-    def flows(self) -> list[str]:
-        """The login types. Spec: client-server-api#get_matrixclientv3login"""
-        return [PASSWORD, APPSERVICE] if self.settings.password_login else [APPSERVICE]
+    def flows(self) -> list[dict[str, object]]:
+        """The ways to log in. Spec: client-server-api#get_matrixclientv3login"""
+        return login_flows(self.settings)
 
     async def log_in(self, request: Request, token: str | None) -> Tokens:
         """token: what stands in the Authorization header, for application services.
@@ -41,6 +43,8 @@ class Logins:
         match request.field("type", str):
             case "m.login.password" if self.settings.password_login:
                 user_id = await self._by_password(request)
+            case "m.login.token" if self.settings.login_tokens or self.settings.identity_providers:
+                user_id = await self._by_token(request)
             case "m.login.application_service":
                 user_id = await self._as_appservice(request, token)
             case _:
@@ -58,6 +62,17 @@ class Logins:
             if named is not None and named.is_deactivated:
                 raise Forbidden("This account has been deactivated.", "M_USER_DEACTIVATED")
             raise Forbidden(_WRONG)
+        if account.is_locked:
+            raise locked_account()
+        return account.user_id
+
+    async def _by_token(self, request: Request) -> UserId:
+        user_id = await self.tokens.take(request.field("token", str))
+        account = await self.password_check.find(user_id)
+        if account is None:
+            raise Forbidden("This token is not known, was used, or has expired.")
+        if account.is_deactivated:
+            raise Forbidden("This account has been deactivated.", "M_USER_DEACTIVATED")
         if account.is_locked:
             raise locked_account()
         return account.user_id

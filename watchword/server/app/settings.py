@@ -7,11 +7,11 @@ from watchword.edge.addresses import AddressPolicy
 from watchword.edge.dns import Resolver
 from watchword.edge.fetch import Fetcher
 from watchword.protocol.ids import ServerName
-from watchword.server.accounts.commands import AccountSettings, RegistrationMode
+from watchword.server.accounts.commands import AccountSettings, IdentityProvider, RegistrationMode
 from watchword.server.discovery.settings import Contact, DiscoverySettings
 from watchword.server.federation.settings import FederationSettings
 from watchword.server.media.commands import MediaSettings, PreviewSettings, Quota
-from watchword.server.oauth.commands import OAuthSettings
+from watchword.server.oauth.commands import OAuthSettings, ProviderSettings
 
 
 def fetcher(config: Config, resolver: Resolver) -> Fetcher:
@@ -74,12 +74,44 @@ def account_settings(config: Config, server_name: ServerName) -> AccountSettings
         shared_secret=config.shared_secret(),
         presence=config.presence.enabled,
         public_base_url=config.base_url,
+        login_tokens=wanted.login_tokens,
+        identity_providers=tuple(
+            IdentityProvider(provider.id, provider.name, provider.icon, provider.brand) for provider in config.oauth.providers
+        ),
     )
 
 
 def oauth_settings(config: Config, server_name: ServerName) -> OAuthSettings:
     """What OAuth and its pages need to know."""
-    return OAuthSettings(server_name=server_name, base_url=config.base_url)
+    return OAuthSettings(
+        server_name=server_name,
+        base_url=config.base_url,
+        providers=tuple(
+            ProviderSettings(
+                provider_id=provider.id,
+                name=provider.name,
+                issuer=provider.issuer,
+                client_id=provider.client_id,
+                client_secret=provider.secret(),
+                scopes=provider.scopes,
+                localpart_claim=provider.localpart_claim,
+                displayname_claim=provider.displayname_claim,
+                registration=RegistrationMode(provider.registration),
+                adopts_accounts=provider.adopt_accounts,
+            )
+            for provider in config.oauth.providers
+        ),
+    )
+
+
+def provider_fetcher(config: Config, resolver: Resolver) -> Fetcher:
+    """The client for providers of OpenID Connect."""
+    return Fetcher(
+        resolver,
+        AddressPolicy(config.oauth.provider_networks),
+        user_agent=f"Watchword/{__version__}",
+        plain_http=any(provider.issuer.startswith("http:") for provider in config.oauth.providers),
+    )
 
 
 def media_settings(config: Config) -> MediaSettings:
@@ -117,6 +149,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
         support_page=contact.support_page,
         unstable_features=unstable_features(config),
         may_change_password=config.registration.password_login,
+        may_get_login_token=config.registration.login_tokens,
         default_room_version=config.rooms.default_version,
         url_previews=config.url_previews.enabled,
     )

@@ -2,7 +2,7 @@
 
 import orjson
 
-from watchword.edge.requester import Requester
+from watchword.edge.requester import Kind, Requester
 from watchword.protocol.room_versions import ROOM_VERSIONS
 from watchword.server.discovery.settings import Contact, DiscoverySettings
 
@@ -28,17 +28,19 @@ class Discovery:
             None if settings.server_delegation is None else orjson.dumps({"m.server": settings.server_delegation})
         )
         self.well_known_support = _encoded(_support(settings))
-        self._capabilities = orjson.dumps({"capabilities": _capabilities(settings)})
-        self._capabilities_of_admins = orjson.dumps(
-            {"capabilities": {**_capabilities(settings), **_moderation(settings)}},
-        )
+        # By whether the requester is an administrator, and whether he signed in through OAuth.
+        self._capabilities = {
+            (is_admin, is_oauth): orjson.dumps({"capabilities": {**found, **(_moderation(settings) if is_admin else {})}})
+            for is_oauth, found in ((False, _capabilities(settings)), (True, _for_oauth(_capabilities(settings))))
+            for is_admin in (False, True)
+        }
         self._capabilities_of_guests = orjson.dumps({"capabilities": _for_guests(_capabilities(settings))})
 
     def capabilities(self, requester: Requester) -> bytes:
         """What this requester may do. Spec: client-server-api#capabilities-negotiation"""
-        if requester.is_admin:
-            return self._capabilities_of_admins
-        return self._capabilities_of_guests if requester.is_guest else self._capabilities
+        if requester.is_guest:
+            return self._capabilities_of_guests
+        return self._capabilities[requester.is_admin, requester.kind is Kind.OAUTH]
 
 
 def _encoded(value: dict[str, object]) -> bytes | None:
@@ -87,6 +89,16 @@ def _capabilities(settings: DiscoverySettings) -> dict[str, object]:
         "m.forget_forced_upon_leave": _enabled(settings.forgets_rooms_left),
         "m.preview_url": _enabled(settings.url_previews),
         "io.element.msc4452.preview_url": _enabled(settings.url_previews),
+    }
+
+
+def _for_oauth(capabilities: dict[str, object]) -> dict[str, object]:
+    # What needs user-interactive authentication is done at the account page instead.
+    return {
+        **capabilities,
+        "m.change_password": _enabled(False),
+        "m.3pid_changes": _enabled(False),
+        "m.get_login_token": _enabled(False),
     }
 
 

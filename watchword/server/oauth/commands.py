@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from watchword.base.errors import Refusal
 from watchword.protocol.ids import DeviceId, ServerName, UserId
+from watchword.server.accounts.commands import RegistrationMode
 
 AUTHORIZATION_CODE = "authorization_code"
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 (the name of a grant)
@@ -17,12 +18,31 @@ PREFIX = "/_watchword"
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """A provider of OpenID Connect. client_secret None: we are a public client there.
+
+    registration: whether somebody new to us gets an account. adopts_accounts: whether he gets the one that has his name.
+    """
+
+    provider_id: str
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    scopes: Sequence[str] = ("profile",)
+    localpart_claim: str = "preferred_username"
+    displayname_claim: str = "name"
+    registration: RegistrationMode = RegistrationMode.INVITATION
+    adopts_accounts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OAuthSettings:
-    """Where we are found. base_url: without a slash at the end."""
+    """Where we are found, and where else users may prove who they are. base_url: without a slash at the end."""
 
     server_name: ServerName
     base_url: str
-    enabled: bool = True
+    providers: Sequence[ProviderSettings] = ()
 
     def url(self, path: str) -> str:
         """The absolute form of one of our paths."""
