@@ -408,3 +408,13 @@ space_answer_ms = 300_000
 space_failure_ms = 60_000
 space_asked_at_once = 8
 space_page_ms_max = 25_000
+
+# Policy servers: events of one room that are with its server at once; its words
+policy_asked_at_once = 8
+policy_timeout_ms = 10_000
+policy_retry_after_ms = 5_000
+policy_text_characters_max = 500
+
+# Published rooms: looked at, and of one page
+public_rooms_max = 5_000
+public_rooms_page_max = 500
