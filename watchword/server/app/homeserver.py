@@ -29,6 +29,7 @@ from watchword.server.accounts import endpoints as account_doors
 from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
 from watchword.server.accounts.ports import NoAppservices
 from watchword.server.app import settings
+from watchword.server.app.outside import outside_services
 from watchword.server.changes import Change
 from watchword.server.discovery import endpoints as discovery_doors
 from watchword.server.discovery.service import Discovery
@@ -155,13 +156,15 @@ class Homeserver:
 
         rooms_later, keys_later = _RoomsLater(), _KeysLater()
         client = self.federation_out.client
+        account_settings = settings.account_settings(config, server_name)
+        self.outside = outside_services(config, account_settings, self._resolver, clock, entropy, self.signing_key)
         self.accounts: Accounts = assemble_accounts(
-            settings.account_settings(config, server_name),
+            account_settings,
             database,
             self.log,
             clock,
             entropy,
-            AccountPorts(client, rooms_later, keys_later, NoAppservices()),
+            AccountPorts(client, rooms_later, keys_later, NoAppservices(), outside=self.outside.services),
         )
         self._limiter = RateLimiter(allowances(config.rate_limits), clock)
         self.oauth: OAuth = assemble_oauth(
@@ -325,6 +328,8 @@ class Homeserver:
                 group.create_task(self._again(loop))
             for coroutine in (self.rooms.follower.run(), self.push.run()):
                 group.create_task(coroutine)
+            if self.outside.mailer is not None:
+                group.create_task(self.outside.mailer.run())
             if self.config.federation.enabled:
                 group.create_task(self.federation_in.run())
             if doors:
@@ -350,6 +355,7 @@ class Homeserver:
         self.federation_out.close()
         await self._fetcher.close()
         await self._push_fetcher.close()
+        await self.outside.close()
         await self._resolver.close()
         await self.media.close()
         await self.world.database.close()

@@ -8,6 +8,7 @@ from watchword.edge.dns import Resolver
 from watchword.edge.fetch import Fetcher
 from watchword.protocol.ids import ServerName
 from watchword.server.accounts.commands import AccountSettings, IdentityProvider, RegistrationMode
+from watchword.server.app.outside import captcha_settings, policies, threepid_settings
 from watchword.server.discovery.settings import Contact, DiscoverySettings
 from watchword.server.federation.settings import FederationSettings
 from watchword.server.media.commands import MediaSettings, PreviewSettings, Quota
@@ -23,6 +24,12 @@ def fetcher(config: Config, resolver: Resolver) -> Fetcher:
         verify_certificates=config.federation.verify_certificates,
         extra_ca_files=config.federation.extra_ca_files,
     )
+
+
+def appservice_fetcher(config: Config, resolver: Resolver) -> Fetcher:
+    """The client for application services: where they are, the operator himself has written."""
+    policy = AddressPolicy(config.appservices.allowed_networks)
+    return Fetcher(resolver, policy, user_agent=f"Watchword/{__version__}", plain_http=True)
 
 
 def push_fetcher(config: Config, resolver: Resolver) -> Fetcher:
@@ -74,6 +81,9 @@ def account_settings(config: Config, server_name: ServerName) -> AccountSettings
         shared_secret=config.shared_secret(),
         presence=config.presence.enabled,
         public_base_url=config.base_url,
+        threepids=threepid_settings(config),
+        policies=policies(config),
+        captcha=captcha_settings(config),
         login_tokens=wanted.login_tokens,
         identity_providers=tuple(
             IdentityProvider(provider.id, provider.name, provider.icon, provider.brand) for provider in config.oauth.providers
@@ -134,6 +144,12 @@ def preview_settings(config: Config) -> PreviewSettings:
     return PreviewSettings(wanted.enabled, wanted.allow_hosts, wanted.deny_hosts, wanted.language, wanted.kept_ms)
 
 
+def may_change_threepids(config: Config) -> bool:
+    """Whether users can add addresses to their accounts."""
+    wanted = threepid_settings(config)
+    return wanted.changes and (wanted.email or wanted.msisdn)
+
+
 def discovery_settings(config: Config) -> DiscoverySettings:
     """What we say about ourselves."""
     contact = config.contact
@@ -149,6 +165,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
         support_page=contact.support_page,
         unstable_features=unstable_features(config),
         may_change_password=config.registration.password_login,
+        may_change_threepids=may_change_threepids(config),
         may_get_login_token=config.registration.login_tokens,
         default_room_version=config.rooms.default_version,
         url_previews=config.url_previews.enabled,

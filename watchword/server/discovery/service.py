@@ -84,7 +84,7 @@ def _capabilities(settings: DiscoverySettings) -> dict[str, object]:
         "m.set_displayname": _enabled(True),
         "m.set_avatar_url": _enabled(True),
         "m.profile_fields": _enabled(True),
-        "m.3pid_changes": _enabled(False),
+        "m.3pid_changes": _enabled(settings.may_change_threepids),
         "m.get_login_token": _enabled(settings.may_get_login_token),
         "m.forget_forced_upon_leave": _enabled(settings.forgets_rooms_left),
         "m.preview_url": _enabled(settings.url_previews),
@@ -107,6 +107,7 @@ def _for_guests(capabilities: dict[str, object]) -> dict[str, object]:
     return {
         **capabilities,
         "m.change_password": _enabled(False),
+        "m.3pid_changes": _enabled(False),
         "m.set_avatar_url": _enabled(False),
         "m.profile_fields": {"enabled": True, "allowed": ["displayname"]},
         "m.get_login_token": _enabled(False),

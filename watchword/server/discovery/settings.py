@@ -35,6 +35,7 @@ class DiscoverySettings:
     unstable_features: Mapping[str, bool] = field(default_factory=dict)
     default_room_version: str = DEFAULT_ROOM_VERSION
     may_change_password: bool = True
+    may_change_threepids: bool = False
     may_get_login_token: bool = False
     forgets_rooms_left: bool = False
     url_previews: bool = False
