@@ -334,6 +334,17 @@ class Federation(Struct, frozen=True):
     )
 
 
+class Appservices(Struct, frozen=True):
+    """Bridges and bots that this server lets act for users of their own."""
+
+    registration_files: Annotated[
+        tuple[str, ...], _about("The registration files (YAML) that bridges generate; read at start.", **_PATH)
+    ] = ()
+    allowed_networks: Annotated[
+        tuple[str, ...], _about("Private networks in which application services may be.", **_NETWORKS)
+    ] = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+
+
 class Egress(Struct, frozen=True):
     """Requests to other machines of every kind."""
 
@@ -598,6 +609,7 @@ class Config(Struct, frozen=True, kw_only=True):
     rate_limits: RateLimits = RateLimits()
     federation: Federation = msgspec.field(default_factory=Federation)
     egress: Egress = Egress()
+    appservices: Appservices = Appservices()
     media: Media = Media()
     url_previews: UrlPreviews = UrlPreviews()
     rooms: Rooms = Rooms()

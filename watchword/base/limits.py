@@ -418,3 +418,6 @@ policy_text_characters_max = 500
 # Published rooms: looked at, and of one page
 public_rooms_max = 5_000
 public_rooms_page_max = 500
+
+# History fetched to reach an event by its time, in pages
+timestamp_backfill_rounds_max = 20

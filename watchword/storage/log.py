@@ -158,6 +158,15 @@ class Log(Generic[C]):
             position,
         )
 
+    async def cursors(self, tx: ReadTx, prefix: str) -> Sequence[str]:
+        """Followers whose names begin so."""
+        rows = await tx.fetch_all("SELECT follower FROM cursors WHERE substr(follower, 1, ?) = ?", len(prefix), prefix)
+        return [str(row[0]) for row in rows]
+
+    async def drop_cursor(self, tx: Tx, follower: str) -> None:
+        """Forget a follower that will not come back: the log is no longer kept for it."""
+        await tx.execute("DELETE FROM cursors WHERE follower = ?", follower)
+
     async def trim(self, tx: Tx, keep_after: Position, limit: int = 10_000) -> int:
         """Drop up to limit of the oldest changes at or before a position that no follower needs; return how many."""
         row = await tx.fetch_one("SELECT MIN(position) FROM cursors")

@@ -18,7 +18,14 @@ from watchword.server.accounts.login import Logins
 from watchword.server.accounts.login_tokens import LoginTokens
 from watchword.server.accounts.password_check import PasswordCheck
 from watchword.server.accounts.passwords import FailedLogins, Passwords
-from watchword.server.accounts.ports import Appservices, CrossSigningKeys, RemoteProfiles, SharedRooms
+from watchword.server.accounts.ports import (
+    Appservices,
+    CrossSigningKeys,
+    NoUnknownUsers,
+    RemoteProfiles,
+    SharedRooms,
+    UnknownUsers,
+)
 from watchword.server.accounts.presence import PresenceBook
 from watchword.server.accounts.profiles import Profiles
 from watchword.server.accounts.reader import AccountReader
@@ -57,6 +64,7 @@ class AccountPorts:
     cross_signing: CrossSigningKeys
     appservices: Appservices
     outside: OutsideServices = field(default_factory=OutsideServices)
+    unknown_users: UnknownUsers = field(default_factory=NoUnknownUsers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ def assemble_accounts(
     stages = Stages(password_check, invitations, threepids.proofs, ports.outside.captcha)
     uia = InteractiveAuthentication(settings, stages, invitations, clock, entropy)
     login_tokens = LoginTokens(database, clock, entropy, settings, uia)
-    reader = AccountReader(database, log, clock)
+    reader = AccountReader(database, log, clock, ports.unknown_users)
     last_seen = LastSeen(database, clock)
     registrar = Registrar(database, log, clock, entropy, settings, passwords, sessions, invitations, uia, ports.appservices)
     return Accounts(

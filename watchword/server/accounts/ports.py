@@ -52,6 +52,21 @@ class Appservices(Protocol):
         ...
 
 
+class UnknownUsers(Protocol):
+    """Who may make a local user that nobody has asked for before. Fitted by appservices."""
+
+    async def make_user(self, user_id: UserId) -> bool:
+        """Ask for it, over the network; True if the user exists now."""
+        ...
+
+
+class NoUnknownUsers:
+    """Whoever is unknown stays so."""
+
+    async def make_user(self, user_id: UserId) -> bool:
+        return False
+
+
 class NoAppservices:
     """A server without application services."""
 

@@ -52,7 +52,7 @@ class Profiles:
 
         Spec: server-server-api#get_matrixfederationv1queryprofile
         """
-        if not await self.reader.exists(user_id):
+        if not await self.reader.exists_or_made(user_id):
             raise NotFound("There is no such user.")
         fields = await self.reader.profile(user_id)
         if field is None:

@@ -13,6 +13,7 @@ from watchword.protocol.invite_permission import EVERYBODY, InvitePermission
 from watchword.server.accounts import tables, tables_user_data
 from watchword.server.accounts.commands import Account, AccountDataRow, Device
 from watchword.server.accounts.decide import ignored_users_in
+from watchword.server.accounts.ports import NoUnknownUsers, UnknownUsers
 from watchword.server.accounts.tokens import token_hash
 from watchword.server.changes import (
     AccountCreated,
@@ -57,7 +58,8 @@ class _Remembered(Generic[K, V]):
 class AccountReader:
     """Reads accounts. Fits the port `Devices` of e2ee."""
 
-    def __init__(self, database: Database, log: Log[Change], clock: Clock) -> None:
+    def __init__(self, database: Database, log: Log[Change], clock: Clock, unknown: UnknownUsers | None = None) -> None:
+        self._unknown = unknown or NoUnknownUsers()
         self._database = database
         self._clock = clock
         self._profiles: _Remembered[UserId, Mapping[str, Any]] = _Remembered(limits.account_data_cache_max)
@@ -95,6 +97,15 @@ class AccountReader:
     async def exists(self, user_id: UserId) -> bool:
         """Whether somebody has this account now; a deactivated one does not exist."""
         return await self._cached(self._exist, user_id, self._exists)
+
+    async def exists_or_made(self, user_id: UserId) -> bool:
+        """`exists`, and if not, whether an application service makes him now. Asks over the network: hold no lock.
+
+        Spec: application-service-api#querying
+        """
+        if await self.exists(user_id):
+            return True
+        return await self._unknown.make_user(user_id) and await self.exists(user_id)
 
     async def _exists(self, user_id: UserId) -> bool:
         account = await self.account(user_id)

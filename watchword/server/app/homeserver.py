@@ -24,12 +24,18 @@ from watchword.edge.rate_limits import RateLimiter, allowances
 from watchword.edge.router import Router
 from watchword.edge.stopping import Stopping
 from watchword.protocol.ids import RoomId, ServerName, UserId
-from watchword.server import accounts, changes, e2ee, federation, media, moderation, oauth, push, rooms
+from watchword.server import accounts, appservices, changes, e2ee, federation, media, moderation, oauth, push, rooms
 from watchword.server.accounts import endpoints as account_doors
 from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
-from watchword.server.accounts.ports import NoAppservices
 from watchword.server.app import settings
 from watchword.server.app.outside import outside_services
+from watchword.server.appservices import endpoints as appservice_doors
+from watchword.server.appservices.assembly import Appservices, assemble_appservices
+from watchword.server.appservices.authority import Authority
+from watchword.server.appservices.compose import Sources
+from watchword.server.appservices.delivery import Ground as DeliveryGround
+from watchword.server.appservices.queries import Queries
+from watchword.server.appservices.registration import read_registrations
 from watchword.server.changes import Change
 from watchword.server.discovery import endpoints as discovery_doors
 from watchword.server.discovery.service import Discovery
@@ -78,6 +84,7 @@ SCHEMAS = (
     media.SCHEMA,
     rooms.SCHEMA,
     federation.SCHEMA,
+    appservices.SCHEMA,
     push.SCHEMA,
     moderation.SCHEMA,
     oauth.SCHEMA,
@@ -154,6 +161,10 @@ class Homeserver:
         egress = world.egress or HttpsEgress(self._fetcher, self._resolver)
         self.federation_out = FederationOut.build(Ground(database, wanted, clock, entropy), egress, self.signing_key)
 
+        authority = Authority(read_registrations(config.appservices.registration_files, server_name), server_name)
+        self._appservice_fetcher = settings.appservice_fetcher(config, self._resolver)
+        queries = Queries(authority, self._appservice_fetcher, clock)
+
         rooms_later, keys_later = _RoomsLater(), _KeysLater()
         client = self.federation_out.client
         account_settings = settings.account_settings(config, server_name)
@@ -164,7 +175,7 @@ class Homeserver:
             self.log,
             clock,
             entropy,
-            AccountPorts(client, rooms_later, keys_later, NoAppservices(), outside=self.outside.services),
+            AccountPorts(client, rooms_later, keys_later, authority, outside=self.outside.services, unknown_users=queries),
         )
         self._limiter = RateLimiter(allowances(config.rate_limits), clock)
         self.oauth: OAuth = assemble_oauth(
@@ -205,6 +216,21 @@ class Homeserver:
         self.push: Push = assemble_push(database, self.log, clock, entropy, self.rooms, self.accounts, self._push_fetcher)
         push_rules_later.rules = self.push.rules
         self.moderation: Moderation = assemble_moderation(database, self.rooms.reader, clock)
+        authority.accounts = self.accounts.reader
+        self.appservices: Appservices = assemble_appservices(
+            queries,
+            Sources(
+                self.rooms.reader,
+                self.rooms.ephemeral,
+                self.accounts.reader,
+                self.accounts.presence,
+                e2ee_reader,
+                clock,
+            ),
+            DeliveryGround(database, self.log, self._appservice_fetcher, e2ee_reader, clock, entropy),
+            self.accounts.registrar,
+            server_name,
+        )
         self.federation_in = FederationIn.build(self.federation_out, self.log, self._fittings())
         self.sync: Sync = assemble_sync(
             SyncPorts(
@@ -282,6 +308,7 @@ class Homeserver:
             doors = RendezvousDoors(meeting, config.base_url, config.rendezvous.open_to_all)
             router.mount(rendezvous_doors.ENDPOINTS, doors)
         router.mount(push_doors.ENDPOINTS, self.push)
+        router.mount(appservice_doors.ENDPOINTS, self.appservices.queries)
         router.mount(moderation_doors.ENDPOINTS, self.moderation)
         router.mount(sync_doors.ENDPOINTS, self.sync.doors)
         router.mount(sliding_doors.ENDPOINTS, self.sync.sliding)
@@ -302,6 +329,7 @@ class Homeserver:
         await self.media.start()
         await self.rooms.start()
         await self.federation_out.start()
+        await self.appservices.start()
 
     async def start(self) -> None:
         """Prepare, then open the doors. Raises StorageError, ListenError."""
@@ -326,7 +354,7 @@ class Homeserver:
                 self._maintain,
             ):
                 group.create_task(self._again(loop))
-            for coroutine in (self.rooms.follower.run(), self.push.run()):
+            for coroutine in (self.rooms.follower.run(), self.push.run(), self.appservices.run()):
                 group.create_task(coroutine)
             if self.outside.mailer is not None:
                 group.create_task(self.outside.mailer.run())
@@ -355,6 +383,7 @@ class Homeserver:
         self.federation_out.close()
         await self._fetcher.close()
         await self._push_fetcher.close()
+        await self._appservice_fetcher.close()
         await self.outside.close()
         await self._resolver.close()
         await self.media.close()

@@ -134,7 +134,7 @@ class Membership:
     async def _check_invitee(self, user_id: UserId, inviter: UserId) -> None:
         if domain_of(user_id) != self.server_name:
             return
-        if not await self.accounts.exists(user_id):
+        if not await self.accounts.exists_or_made(user_id):
             raise NotFound("There is no such user here.")
         await check_permission(self.accounts, user_id, inviter)
 

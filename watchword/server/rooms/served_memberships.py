@@ -190,7 +190,7 @@ class ServedMemberships:
         if room is not None:
             await self.acls.check(room, origin)
         target = UserId(str(pdu.state_key))
-        if not await self.accounts.exists(target):
+        if not await self.accounts.exists_or_made(target):
             raise NotFound("There is no such user here.")
         await check_permission(self.accounts, target, pdu.sender)
         _check_shown_create(invite, version)
