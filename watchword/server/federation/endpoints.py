@@ -122,7 +122,8 @@ async def query_profile(request: Request, requester: ServerRequester, doors: Fed
 async def public_rooms(request: Request, requester: ServerRequester, doors: FederationDoors) -> Reply:
     """A page of the rooms published here."""
     limit = request.query_int("limit", _PUBLIC_ROOMS_MAX, most=_PUBLIC_ROOMS_MAX)
-    query = PublicRoomsQuery(limit, request.query_one("since"), None, None)
+    network_id, all_networks = request.query_one("third_party_instance_id"), request.query_bool("include_all_networks")
+    query = PublicRoomsQuery(limit, request.query_one("since"), None, None, network_id, all_networks)
     return Reply.json(dict(await doors.rooms.public_rooms(requester.server_name, query)))
 
 
@@ -133,12 +134,24 @@ async def search_public_rooms(request: Request, requester: ServerRequester, door
     if not isinstance(search, str | None) or not _are_room_types(types):
         raise BadRequest("M_BAD_JSON", "filter is not valid.")
     limit = request.field_or("limit", int, _PUBLIC_ROOMS_MAX)
-    query = PublicRoomsQuery(max(0, min(limit, _PUBLIC_ROOMS_MAX)), request.field_or_none("since", str), search or None, types)
+    query = PublicRoomsQuery(
+        max(0, min(limit, _PUBLIC_ROOMS_MAX)),
+        request.field_or_none("since", str),
+        search or None,
+        types,
+        request.field_or_none("third_party_instance_id", str),
+        request.field_or("include_all_networks", bool, False),
+    )
     return Reply.json(dict(await doors.rooms.public_rooms(requester.server_name, query)))
 
 
 def _are_room_types(types: object) -> bool:
     return types is None or (isinstance(types, list) and all(isinstance(each, str | None) for each in types))
+
+
+async def unknown_query(request: Request, requester: ServerRequester, doors: FederationDoors) -> Reply:
+    """A question of a kind that we do not know; the known ones have doors of their own."""
+    raise NotFound("This server does not know this kind of query.", "M_UNRECOGNIZED")
 
 
 async def version(request: Request, requester: None, doors: FederationDoors) -> Reply:
@@ -187,6 +200,7 @@ ENDPOINTS = (
     _door("GET", "event/{eventId}", event, "get_matrixfederationv1eventeventid"),
     _door("GET", "event_auth/{roomId}/{eventId}", event_auth, "get_matrixfederationv1event_authroomideventid"),
     _door("GET", "query/profile", query_profile, "get_matrixfederationv1queryprofile"),
+    _door("GET", "query/{queryType}", unknown_query, "get_matrixfederationv1queryquerytype"),
     _door("GET", "publicRooms", public_rooms, "get_matrixfederationv1publicrooms"),
     _door("POST", "publicRooms", search_public_rooms, "post_matrixfederationv1publicrooms"),
     _door("GET", "version", version, "get_matrixfederationv1version", auth=Auth.NONE),

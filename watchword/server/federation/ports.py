@@ -287,9 +287,14 @@ class MissingEvents:
 
 @dataclass(frozen=True, slots=True)
 class PublicRoomsQuery:
-    """A page of the directory of published rooms. search, room_types: None for no filter."""
+    """A page of the directory of published rooms. limit 0: no limit. search, room_types: None for no filter.
+
+    network_id: the list of one network of an application service. all_networks: all of these lists, too.
+    """
 
     limit: int
     since: str | None
     search: str | None
     room_types: Sequence[str | None] | None
+    network_id: str | None = None
+    all_networks: bool = False

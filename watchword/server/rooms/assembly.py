@@ -9,6 +9,7 @@ from watchword.server.accounts.user_data import UserData
 from watchword.server.changes import Change
 from watchword.server.rooms import tables
 from watchword.server.rooms.append import Appender
+from watchword.server.rooms.catalogue import RoomCatalogue
 from watchword.server.rooms.creation import RoomMaker
 from watchword.server.rooms.directory import Directory
 from watchword.server.rooms.doors import RoomDoors
@@ -17,7 +18,9 @@ from watchword.server.rooms.follower import RoomFollower
 from watchword.server.rooms.membership import Membership
 from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.pages import Pages
+from watchword.server.rooms.policy_server import PolicyGate
 from watchword.server.rooms.ports import NO_PUSH_RULES, EventSignatures, RemoteServers, RoomPushRules
+from watchword.server.rooms.published import RemoteDirectories
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.relations_assembly import Relations
@@ -25,6 +28,7 @@ from watchword.server.rooms.relations_bundling import Bundles
 from watchword.server.rooms.remote_assembly import RemoteGround, RemoteParts, assemble_remote
 from watchword.server.rooms.sent import REMEMBERED_MS, SentTransactions
 from watchword.server.rooms.stored import EventStore
+from watchword.server.rooms.timestamps import RemoteTimes, Timestamps
 from watchword.server.rooms.upgrade import RoomUpgrader
 from watchword.server.rooms.upgrade_follow import RoomTransfer
 from watchword.server.rooms.view import Sights
@@ -54,11 +58,13 @@ class RoomPorts:
     servers: RemoteServers
     signatures: EventSignatures
     push_rules: RoomPushRules = NO_PUSH_RULES
+    directories: RemoteDirectories | None = None
+    times: RemoteTimes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """The parts. follower.run(), ephemeral.run() and relations.mass_redactions.run() are for the server's task group."""
+    """The parts. For the server's task group: `run` of follower, ephemeral, timestamps and relations.mass_redactions."""
 
     registry: RoomRegistry
     reader: RoomReader
@@ -71,6 +77,8 @@ class Rooms:
     follower: RoomFollower
     remote: RemoteParts
     relations: Relations
+    catalogue: RoomCatalogue
+    timestamps: Timestamps
     clock: Clock
 
     async def start(self) -> None:
@@ -99,15 +107,17 @@ def assemble_rooms(
     registry = RoomRegistry(database, log, events, server_name, rooms_max=limits.rooms_max)
     appender = Appender(log, names, events, memberships, server_name)
     sent = SentTransactions(database, names)
-    writer = RoomWriter(database, registry, appender, sent, events, names, ports.identity, clock, entropy)
+    policy = PolicyGate(ports.servers)
+    writer = RoomWriter(database, registry, appender, sent, events, names, ports.identity, clock, entropy, policy)
     sights = Sights(names, events, sent)
     bundles = Bundles(database, names, events, sights, ports.accounts)
     reader = RoomReader(database, registry, events, sights, memberships, server_name, clock, bundles)
     ephemeral = Ephemeral(database, log, names, events, registry, Typing(clock), clock)
-    remote = assemble_remote(RemoteGround(writer, reader, ephemeral, log, ports, memberships))
+    directory = Directory(database, reader, server_name, ports.directories)
+    directory.published.listen(log)
+    remote = assemble_remote(RemoteGround(writer, reader, ephemeral, log, ports, memberships, directory))
     maker = RoomMaker(writer, database, clock, entropy, server_name)
     membership = Membership(writer, maker, reader, registry, ports.accounts, remote.memberships, server_name)
-    directory = Directory(database, reader, server_name)
     relations = Relations.build(writer, reader, log)
     transfer = RoomTransfer(reader, ports.accounts, ports.user_data, ports.push_rules)
     doors = RoomDoors(
@@ -136,5 +146,7 @@ def assemble_rooms(
         follower=RoomFollower(database, log, membership, clock, transfer),
         remote=remote,
         relations=relations,
+        catalogue=RoomCatalogue(registry, events, names),
+        timestamps=Timestamps(database, reader, remote.served_events, remote.backfill, ports.times, clock),
         clock=clock,
     )

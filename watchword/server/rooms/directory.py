@@ -3,30 +3,20 @@
 Spec: client-server-api#room-aliases, client-server-api#published-room-directory
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from watchword.base.errors import BadRequest, Conflict, Forbidden, NotFound, ProtocolError
+from watchword.base import limits
+from watchword.base.errors import BadRequest, Conflict, Forbidden, NotFound, PeerError, ProtocolError
 from watchword.protocol import event_types
 from watchword.protocol.ids import RoomAlias, RoomId, ServerName, UserId, domain_of, parse_room_alias
-from watchword.server.rooms import member_tables, tables
+from watchword.server.rooms import catalogue_tables, member_tables, tables
+from watchword.server.rooms.published import DirectoryQuery, PublishedRooms, RemoteDirectories
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.room import Room
 from watchword.storage import Database
-
-_SCAN_MAX = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryQuery:
-    """A page of published rooms. since: the token of an earlier page."""
-
-    limit: int
-    since: str | None = None
-    search: str | None = None
-    room_types: Sequence[str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +26,11 @@ class Directory:
     database: Database
     reader: RoomReader
     server_name: ServerName
+    remote: RemoteDirectories | None = None
+    published: PublishedRooms = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "published", PublishedRooms(self.database, self.reader, self.remote))
 
     async def set_alias(self, alias: RoomAlias, room_id: RoomId, user_id: UserId) -> None:
         """Take an alias for a room that the user is in. Raises Conflict, BadRequest, Forbidden."""
@@ -78,10 +73,20 @@ class Directory:
                 parsed = parse_room_alias(alias)
             except ProtocolError as error:
                 raise BadRequest("M_INVALID_PARAM", "This is not an alias.") from error
-            if domain_of(parsed) == self.server_name:
-                found = await self.reader.alias(parsed)
-                if found is None or found[0] != room_id:
-                    raise BadRequest("M_BAD_ALIAS", "This alias does not name this room.")
+            if await self._named_by(parsed) != room_id:
+                raise BadRequest("M_BAD_ALIAS", "This alias does not name this room.")
+
+    async def _named_by(self, alias: RoomAlias) -> RoomId | None:
+        """Which room an alias names, here or on its own server; None if that cannot be learnt."""
+        if domain_of(alias) == self.server_name:
+            found = await self.reader.alias(alias)
+            return None if found is None else found[0]
+        if self.remote is None:
+            return None
+        try:
+            return (await self.remote.query_directory(domain_of(alias), alias))[0]
+        except PeerError:
+            return None
 
     async def list_room(self, room_id: RoomId, user_id: UserId, *, listed: bool, is_admin: bool) -> None:
         """Publish a room, or take it off the list. Raises NotFound, Forbidden."""
@@ -94,59 +99,26 @@ class Directory:
             await tables.set_public(tx, room.room_nid, listed)
         room.is_public = listed
 
+    async def list_for_network(self, appservice_id: str, network_id: str, room_id: RoomId, *, listed: bool) -> None:
+        """Put a room on the list of a network, or take it off. Raises NotFound, BadRequest.
+
+        Spec: application-service-api#put_matrixclientv3directorylistappservicenetworkidroomid
+        """
+        if len(network_id) > limits.identifier_bytes_max:
+            raise BadRequest("M_INVALID_PARAM", "networkId is too long.")
+        if listed and await self.reader.room(room_id) is None:
+            raise NotFound("There is no such room.")
+        change = catalogue_tables.set_network_room if listed else catalogue_tables.delete_network_room
+        async with self.database.write() as tx:
+            await change(tx, network_id, room_id, appservice_id)
+
     async def public_rooms(self, query: DirectoryQuery) -> dict[str, Any]:
-        """The body of /publicRooms: in order of room ID."""
-        after = "" if query.since is None else query.since
-        chunk: list[dict[str, Any]] = []
-        next_batch = None
-        async with self.database.read() as tx:
-            room_ids = await tables.public_rooms(tx, after, _SCAN_MAX)
-        for room_id in room_ids:
-            entry = await self.summary(room_id)
-            if entry is None or not _matches(entry, query):
-                continue
-            if len(chunk) == query.limit:
-                next_batch = chunk[-1]["room_id"] if chunk else None
-                break
-            chunk.append(entry)
-        body: dict[str, Any] = {"chunk": chunk, "total_room_count_estimate": len(room_ids)}
-        if next_batch is not None:
-            body["next_batch"] = next_batch
-        return body
+        """A page of the rooms published here. Raises BadRequest."""
+        return await self.published.page(query)
 
     async def summary(self, room_id: RoomId) -> dict[str, Any] | None:
         """A PublishedRoomsChunk of one room; None if nobody of this server is in it."""
-        room = await self.reader.room(room_id)
-        if room is None or not room.is_alive:
-            return None
-        wanted = {
-            event_types.NAME: "name",
-            event_types.TOPIC: "topic",
-            event_types.AVATAR: "url",
-            event_types.CANONICAL_ALIAS: "alias",
-        }
-        ids = {kind: room.state[(kind, "")] for kind in wanted if (kind, "") in room.state}
-        guest_id = room.state.get((event_types.GUEST_ACCESS, ""))
-        found = await self.reader.found([*ids.values(), *([guest_id] if guest_id else [])])
-        entry: dict[str, Any] = {
-            "room_id": room_id,
-            "num_joined_members": len(room.members.joined),
-            "world_readable": room.history_visibility == "world_readable",
-            "guest_can_join": bool(
-                guest_id in found and guest_id and found[guest_id].pdu.content.get("guest_access") == "can_join"
-            ),
-            "join_rule": room.join_rule,
-        }
-        for kind, key in wanted.items():
-            event = found.get(ids[kind]) if kind in ids else None
-            value = None if event is None else event.pdu.content.get(key)
-            if isinstance(value, str) and value:
-                entry[{"url": "avatar_url", "alias": "canonical_alias"}.get(key, key)] = value
-        create = room.current(event_types.CREATE)
-        room_type = None if create is None else create.content.get("type")
-        if isinstance(room_type, str):
-            entry["room_type"] = room_type
-        return entry
+        return await self.published.entry(room_id)
 
 
 def _aliases_in(content: Mapping[str, Any]) -> set[str]:
@@ -164,12 +136,3 @@ def _may_name(room: Room | None, user_id: UserId) -> bool:
         return False
     levels = room.levels()
     return levels.user_level(user_id) >= levels.required_to_send(event_types.CANONICAL_ALIAS, True)
-
-
-def _matches(entry: dict[str, Any], query: DirectoryQuery) -> bool:
-    if query.room_types is not None and entry.get("room_type") not in query.room_types:
-        return False
-    if not query.search:
-        return True
-    term = query.search.casefold()
-    return any(term in str(entry.get(key, "")).casefold() for key in ("name", "topic", "canonical_alias"))

@@ -2,17 +2,17 @@
 
 from typing import Any
 
+from watchword.base import limits
 from watchword.base.errors import BadRequest, Forbidden, NotFound
 from watchword.edge.endpoint import Auth, Body, Endpoint, Rate
 from watchword.edge.replies import Reply
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester
-from watchword.protocol.ids import parse_room_alias, parse_room_id
-from watchword.server.rooms.directory import DirectoryQuery
+from watchword.protocol.ids import parse_room_alias, parse_room_id, parse_server_name
 from watchword.server.rooms.doors import RoomDoors, object_of, room_of
+from watchword.server.rooms.published import DirectoryQuery
 
 _PAGE_DEFAULT = 100
-_PAGE_MAX = 500
 
 
 async def get_alias(request: Request, _requester: Requester | None, doors: RoomDoors) -> Reply:
@@ -52,18 +52,23 @@ async def search_public_rooms(request: Request, _requester: Requester, doors: Ro
         raise BadRequest("M_BAD_JSON", "generic_search_term must be a string.")
     if types is not None and not (isinstance(types, list) and all(kind is None or isinstance(kind, str) for kind in types)):
         raise BadRequest("M_BAD_JSON", "room_types must be a list of strings or null.")
+    network_id = request.field_or_none("third_party_instance_id", str)
+    all_networks = request.field_or("include_all_networks", bool, False)
+    if all_networks and network_id is not None:
+        raise BadRequest("M_INVALID_PARAM", "third_party_instance_id is one network, include_all_networks all of them.")
     limit = _limit(request.field_or("limit", int, _PAGE_DEFAULT))
-    return await _public_rooms(request, DirectoryQuery(limit, request.field_or_none("since", str), term, types), doors)
+    since = request.field_or_none("since", str)
+    return await _public_rooms(request, DirectoryQuery(limit, since, term, types, network_id, all_networks), doors)
 
 
 def _limit(limit: int) -> int:
-    return max(1, min(limit, _PAGE_MAX))
+    return max(1, min(limit, limits.public_rooms_page_max))
 
 
 async def _public_rooms(request: Request, query: DirectoryQuery, doors: RoomDoors) -> Reply:
-    server = request.query_one("server")
+    server = request.query_parsed("server", parse_server_name)
     if server is not None and server != doors.server_name:
-        raise NotFound("The directories of other servers are not served here.")
+        return Reply.json(await doors.directory.published.elsewhere(server, query))
     return Reply.json(await doors.directory.public_rooms(query))
 
 
@@ -81,6 +86,17 @@ async def put_visibility(request: Request, requester: Requester, doors: RoomDoor
     await doors.directory.list_room(
         room_of(request), requester.user_id, listed=visibility == "public", is_admin=requester.is_admin
     )
+    return Reply.EMPTY
+
+
+async def put_network_visibility(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    if requester.appservice_id is None:
+        raise Forbidden("Only application services keep lists for networks.")
+    visibility = request.field("visibility", str)
+    if visibility not in ("public", "private"):
+        raise BadRequest("M_INVALID_PARAM", "visibility must be public or private.")
+    network_id = request.param("networkId", str)
+    await doors.directory.list_for_network(requester.appservice_id, network_id, room_of(request), listed=visibility == "public")
     return Reply.EMPTY
 
 
@@ -115,5 +131,13 @@ ENDPOINTS = (
         _SPEC + "put_matrixclientv3directorylistroomroomid",
         rate=Rate.WRITE,
         body=Body.OPTIONAL_JSON,
+    ),
+    Endpoint(
+        "PUT",
+        "/_matrix/client/v3/directory/list/appservice/{networkId}/{roomId}",
+        put_network_visibility,
+        _SPEC + "put_matrixclientv3directorylistappservicenetworkidroomid",
+        rate=Rate.WRITE,
+        body=Body.JSON,
     ),
 )

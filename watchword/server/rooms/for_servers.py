@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from watchword.protocol.ids import RoomAlias, RoomId, ServerName
-from watchword.server.rooms.directory import Directory, DirectoryQuery
+from watchword.server.rooms.directory import Directory
 from watchword.server.rooms.ports import DirectoryPage
+from watchword.server.rooms.published import DirectoryQuery
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.served_events import ServedEvents
 from watchword.server.rooms.served_memberships import ServedMemberships
@@ -37,4 +38,5 @@ class RoomsForServers:
 
     async def public_rooms(self, origin: ServerName, query: DirectoryPage) -> Mapping[str, Any]:
         """A page of the rooms published here."""
-        return await self._directory.public_rooms(DirectoryQuery(query.limit, query.since, query.search, query.room_types))
+        wanted = DirectoryQuery(query.limit, query.since, query.search, query.room_types, query.network_id, query.all_networks)
+        return await self._directory.public_rooms(wanted)

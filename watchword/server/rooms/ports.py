@@ -42,7 +42,18 @@ class SendJoinAnswer:
     members_omitted: bool
 
 
-class RemoteServers(Protocol):
+class PolicySigner(Protocol):
+    """Policy servers. Fitted by `federation.client.FederationClient`. Spec: server-server-api#policy-servers"""
+
+    async def policy_sign(self, server: ServerName, event: Mapping[str, Any], *, is_unstable: bool) -> dict[str, Any]:
+        """Ask for the signature of an event: server → key ID → signature. PeerError carries its refusal.
+
+        is_unstable: under the path from before it was specified.
+        """
+        ...
+
+
+class RemoteServers(PolicySigner, Protocol):
     """Rooms on other servers. Fitted by `federation.client.FederationClient`. Spec: server-server-api"""
 
     async def make_join(self, server: ServerName, room_id: RoomId, user_id: UserId, versions: Sequence[str]) -> Template:
@@ -201,6 +212,10 @@ class DirectoryPage(Protocol):
     def search(self) -> str | None: ...
     @property
     def room_types(self) -> Sequence[str | None] | None: ...
+    @property
+    def network_id(self) -> str | None: ...
+    @property
+    def all_networks(self) -> bool: ...
 
 
 class RemoteRooms(Protocol):

@@ -50,6 +50,7 @@ class RemoteGround:
     log: Log[Change]
     ports: RemotePorts
     memberships: Memberships
+    directory: Directory
 
     @property
     def server_name(self) -> ServerName:
@@ -65,6 +66,7 @@ class RemoteParts:
     backfill: Backfiller
     receiver: Receiver
     for_servers: RoomsForServers
+    served_events: ServedEvents
     edus: Ephemeral
     acls: RoomAcls
 
@@ -74,6 +76,7 @@ def assemble_remote(ground: RemoteGround) -> RemoteParts:
     writer, servers, clock = ground.writer, ground.ports.servers, ground.writer.clock
     forks = Forks(writer.events)
     intake = Intake(writer, forks)
+    writer.policy.places = intake
     checks = IncomingChecks(ground.ports.signatures, clock)
     fetching = Fetching(writer.database, writer.events, writer.appender, checks, servers)
     acls = RoomAcls(writer.registry)
@@ -83,12 +86,12 @@ def assemble_remote(ground: RemoteGround) -> RemoteParts:
     answers = JoinAnswers(writer.database, writer.events, ground.server_name)
     served_memberships = ServedMemberships(writer, intake, checks, acls, out_of_band, answers, ground.ports.accounts)
     served_events = ServedEvents(writer.database, writer.registry, writer.events, writer.names, acls, answers)
-    directory = Directory(writer.database, ground.reader, ground.server_name)
     return RemoteParts(
         memberships=RemoteMemberships(writer, servers, intake, joining, out_of_band),
         backfill=Backfiller(intake, fetching, ground.server_name, clock),
         receiver=receiver,
-        for_servers=RoomsForServers(served_memberships, served_events, directory, ground.reader),
+        for_servers=RoomsForServers(served_memberships, served_events, ground.directory, ground.reader),
+        served_events=served_events,
         edus=ground.ephemeral,
         acls=acls,
     )

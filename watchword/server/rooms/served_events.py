@@ -54,6 +54,15 @@ class ServedEvents:
         await self.acls.check(room, origin)
         return room
 
+    async def room_for(self, origin: ServerName, room_id: RoomId) -> Room:
+        """A room that another server may ask about: it is in it. Raises Forbidden, NotFound."""
+        return await self._room(origin, room_id, ())
+
+    async def seen_by(self, tx: ReadTx, room: Room, origin: ServerName, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Those of these events that some user of a server might see."""
+        visible = await self._visible(tx, room, origin, events)
+        return [event for event in events if event.event_id in visible]
+
     async def _was_in(self, room: Room, origin: ServerName, event_ids: Sequence[EventId]) -> bool:
         """Whether a user of the server was joined before each of these events. Costs a pass over the room's state for each."""
         if not 0 < len(event_ids) <= limits.prev_events_max:

@@ -9,7 +9,8 @@ from typing import Any
 from watchword.base import limits
 from watchword.base.errors import RemoteProtocolError
 from watchword.protocol import event_types
-from watchword.protocol.ids import RoomId, ServerName, parse_room_alias, parse_room_id, parse_server_name
+from watchword.protocol.ids import RoomId, ServerName, parse_room_id, parse_server_name
+from watchword.protocol.room_summary import checked_summary
 from watchword.protocol.room_versions import ROOM_VERSIONS
 from watchword.protocol.space_order import child_order, is_child
 from watchword.protocol.stripped_state import strip
@@ -97,13 +98,11 @@ def servers_in(listed: object) -> list[ServerName]:
 
 # What other servers say
 
-_TEXTS = ("name", "topic", "join_rule", "room_type", "encryption", "room_version")
-
 
 def described_by_peer(answer: Mapping[str, Any], room_id: RoomId) -> Described | None:
     """The answer of another server to a question about a room, as far as it can be believed; None if it is about another."""
     room = answer.get("room")
-    entry = _entry(room)
+    entry = checked_summary(room)
     if entry is None or entry["room_id"] != room_id or not isinstance(room, Mapping):
         return None
     events = room.get("children_state")
@@ -115,46 +114,8 @@ def described_by_peer(answer: Mapping[str, Any], room_id: RoomId) -> Described |
         if name in named:
             relatives[name] = None
     for child in listed[: limits.space_children_max] if isinstance(listed, list) else ():
-        found = _entry(child)
+        found = checked_summary(child)
         # Only of rooms that the space names.
         if found is not None and found["room_id"] in named:
             relatives[found["room_id"]] = Described(found)
     return Described(entry, children, relatives)
-
-
-def _entry(room: object) -> dict[str, Any] | None:
-    """A summary with the keys that we know and the types that clients rely on; None if one that must be there is not."""
-    if not isinstance(room, Mapping):
-        return None
-    room_id, count = room.get("room_id"), room.get("num_joined_members")
-    try:
-        parsed = parse_room_id(room_id) if isinstance(room_id, str) else None
-    except RemoteProtocolError:
-        parsed = None
-    if (
-        parsed is None
-        or not isinstance(count, int)
-        or isinstance(count, bool)
-        or not 0 <= count <= limits.canonical_integer_max
-    ):
-        return None
-    entry: dict[str, Any] = {
-        "room_id": parsed,
-        "num_joined_members": count,
-        "world_readable": room.get("world_readable") is True,
-        "guest_can_join": room.get("guest_can_join") is True,
-    }
-    entry |= {key: room[key] for key in _TEXTS if isinstance(room.get(key), str) and len(room[key]) <= limits.event_bytes_max}
-    avatar_url, allowed = room.get("avatar_url"), room.get("allowed_room_ids")
-    if isinstance(avatar_url, str) and avatar_url.startswith("mxc://"):
-        entry["avatar_url"] = avatar_url
-    if isinstance(allowed, list):
-        entry["allowed_room_ids"] = [each for each in allowed[: limits.space_children_max] if isinstance(each, str)]
-    return entry | _alias(room.get("canonical_alias"))
-
-
-def _alias(value: object) -> dict[str, Any]:
-    try:
-        return {"canonical_alias": parse_room_alias(value)} if isinstance(value, str) else {}
-    except RemoteProtocolError:
-        return {}
