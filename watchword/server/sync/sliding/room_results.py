@@ -118,7 +118,7 @@ class RoomResults:
             room.last_position > told.until
             or room.last_state_position > told.until
             or min(config.timeline_limit, limits.sync_timeline_max) > told.depth
-            or all(required != config.required for required, _ in told.held)
+            or all(required != config.required or room.last_state_position > position for required, position in told.held)
             or (room.room_id in asked.directs) != told.is_dm
             or room.room_id in asked.read
         )
