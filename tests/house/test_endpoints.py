@@ -44,6 +44,9 @@ _BEYOND = {
         for name in ("sign-in", "sign-out", "register", "device", "account", "account/device", "account/device/sign-out")
     ),
     ("GET", "/_watchword/account/devices"),
+    ("GET", "/_watchword/upstream/start/{providerId}"),
+    ("GET", "/_watchword/upstream/callback"),
+    *((method, f"/_watchword/{name}") for method in ("GET", "POST") for name in ("upstream/finish", "sso")),
     *(
         (method, f"/_watchword/account/{name}")
         for method in ("GET", "POST")

@@ -15,7 +15,7 @@ def test_every_setting_is_on_the_page_and_has_a_meaning() -> None:
     sections = {section.partition("\n")[0]: section for section in page().split("\n## ")}
     for setting in settings_of(Config):
         table, _, name = setting.key.rpartition(".")
-        heading = {"": "The server", "listeners[]": "`[[listeners]]`"}.get(table, f"`[{table.split('.')[0]}]`")
+        heading = f"`[[{table[:-2]}]]`" if table.endswith("[]") else f"`[{table.split('.')[0]}]`" if table else "The server"
         assert f"`{name}`" in sections[heading], setting.key
         assert setting.meta.description, setting.key
 

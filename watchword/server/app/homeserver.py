@@ -55,7 +55,7 @@ from watchword.server.media.files import Files
 from watchword.server.moderation import endpoints as moderation_doors
 from watchword.server.moderation.assembly import Moderation, assemble_moderation
 from watchword.server.oauth import endpoints as oauth_doors
-from watchword.server.oauth.assembly import OAuth, assemble_oauth
+from watchword.server.oauth.assembly import OAuth, OAuthPorts, assemble_oauth
 from watchword.server.push import endpoints as push_doors
 from watchword.server.push.assembly import Push, assemble_push
 from watchword.server.push.rules import PushRules
@@ -178,8 +178,14 @@ class Homeserver:
             AccountPorts(client, rooms_later, keys_later, authority, outside=self.outside.services, unknown_users=queries),
         )
         self._limiter = RateLimiter(allowances(config.rate_limits), clock)
+        self._provider_fetcher = settings.provider_fetcher(config, self._resolver)
         self.oauth: OAuth = assemble_oauth(
-            settings.oauth_settings(config, server_name), database, clock, entropy, self.accounts, self._limiter
+            settings.oauth_settings(config, server_name),
+            database,
+            clock,
+            entropy,
+            self.accounts,
+            OAuthPorts(self._limiter, self._provider_fetcher),
         )
         recent = RecentChanges()
         e2ee_reader = keys_later.reader = E2eeReader(database, self.accounts.reader, recent)
@@ -383,6 +389,7 @@ class Homeserver:
         self.federation_out.close()
         await self._fetcher.close()
         await self._push_fetcher.close()
+        await self._provider_fetcher.close()
         await self._appservice_fetcher.close()
         await self.outside.close()
         await self._resolver.close()

@@ -16,9 +16,19 @@ from watchword.server.oauth.device_grants import DeviceGrants
 from watchword.server.oauth.grants import Grants
 from watchword.server.oauth.pages import Pages
 from watchword.server.oauth.sign_in import SignIn
+from watchword.server.oauth.upstream.providers import JsonFetcher
+from watchword.server.oauth.upstream.service import Upstream
 from watchword.storage import Database
 
 _MAINTENANCE_MS = limits.oauth_code_kept_ms
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthPorts:
+    """limiter: the door's, as its refusals are pages here. fetcher: the way to providers."""
+
+    limiter: RateLimiter
+    fetcher: JsonFetcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,7 @@ class OAuth:
     approvals: Approvals
     browsers: Browsers
     sign_in: SignIn
+    upstream: Upstream
     pages: Pages
     limiter: RateLimiter
     clock: Clock
@@ -48,11 +59,12 @@ class OAuth:
 
 
 def assemble_oauth(
-    settings: OAuthSettings, database: Database, clock: Clock, entropy: Entropy, accounts: Accounts, limiter: RateLimiter
+    settings: OAuthSettings, database: Database, clock: Clock, entropy: Entropy, accounts: Accounts, ports: OAuthPorts
 ) -> OAuth:
-    """Build everything of this feature. limiter: the door's, as refusals by it are pages here."""
+    """Build everything of this feature."""
     cross_signing = accounts.logins.cross_signing
     browsers = Browsers(database, accounts.reader, clock, entropy, settings)
+    sign_in = SignIn(accounts, entropy)
     clients = Clients(database, accounts.reader, clock, entropy)
     return OAuth(
         settings=settings,
@@ -63,8 +75,9 @@ def assemble_oauth(
         device_grants=DeviceGrants(database, clients, cross_signing, clock, entropy, settings),
         approvals=Approvals(database, accounts.uia, clock, entropy, settings),
         browsers=browsers,
-        sign_in=SignIn(accounts, entropy),
+        sign_in=sign_in,
+        upstream=Upstream(settings, database, clock, entropy, sign_in, ports.fetcher),
         pages=Pages(settings, browsers),
-        limiter=limiter,
+        limiter=ports.limiter,
         clock=clock,
     )

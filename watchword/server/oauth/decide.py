@@ -8,11 +8,14 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from watchword.base import limits
 from watchword.protocol.ids import DeviceId, ServerName
+from watchword.server.accounts.commands import Flows
+from watchword.server.accounts.decide import DUMMY, REGISTRATION_TOKEN, TERMS
 from watchword.server.oauth.commands import (
     AUTHORIZATION_CODE,
     DEVICE_CODE,
@@ -48,6 +51,7 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _LOOPBACKS = ("localhost", "127.0.0.1", "::1")
 _LOCALIZED = re.compile(r"(client_name|client_uri|logo_uri|tos_uri|policy_uri)#[A-Za-z0-9-]{1,35}")
+_PAGE_STAGES = {REGISTRATION_TOKEN, TERMS, DUMMY}
 _ONCE = ("response_type", "response_mode", "state", "scope", "code_challenge", "code_challenge_method", "prompt", "login_hint")
 
 # Client registration
@@ -345,6 +349,19 @@ def may_wait(metadata: ClientMetadata) -> OAuthRefused | None:
 
 
 # Our own pages
+
+
+@dataclass(frozen=True, slots=True)
+class NewcomerRules:
+    """What our page asks of newcomers."""
+
+    needs_invitation: bool
+
+
+def newcomer_rules(flows: Flows) -> NewcomerRules | None:
+    """What of the ways to register our page can go; None if there is none: some ask for more than it can."""
+    ours = [flow for flow in flows if set(flow) <= _PAGE_STAGES]
+    return NewcomerRules(all(REGISTRATION_TOKEN in flow for flow in ours)) if ours else None
 
 
 def next_path(text: str | None) -> str | None:

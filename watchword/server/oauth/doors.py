@@ -17,6 +17,8 @@ from watchword.server.oauth.decide import next_path
 from watchword.server.oauth.forms import Form, read_form
 
 SIGN_IN = f"{PREFIX}/sign-in"
+REGISTER = f"{PREFIX}/register"
+DEPART = f"{PREFIX}/upstream/start/{{providerId}}"
 
 
 @dataclass(frozen=True, slots=True)

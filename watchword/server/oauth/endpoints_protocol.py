@@ -4,7 +4,6 @@ from watchword.base import limits
 from watchword.edge.endpoint import Auth, Body, Endpoint, Rate
 from watchword.edge.replies import Reply
 from watchword.edge.request import Request
-from watchword.server.accounts.commands import RegistrationMode
 from watchword.server.oauth import metadata
 from watchword.server.oauth.assembly import OAuth
 from watchword.server.oauth.forms import read_parameters
@@ -13,17 +12,13 @@ _CACHED = {"cache-control": "public, max-age=600"}
 _SECRET = {"cache-control": "no-store", "pragma": "no-cache"}
 
 
-def _may_register(oauth: OAuth) -> bool:
-    return oauth.sign_in.registration is not RegistrationMode.CLOSED
-
-
 async def auth_metadata(request: Request, _: None, oauth: OAuth) -> Reply:
-    return Reply.json(metadata.server_metadata(oauth.settings, may_register=_may_register(oauth)), headers=_CACHED)
+    return Reply.json(metadata.server_metadata(oauth.settings, may_register=oauth.sign_in.takes_newcomers), headers=_CACHED)
 
 
 async def old_auth_metadata(request: Request, _: None, oauth: OAuth) -> Reply:
     """COMPAT(clients before v1.15, until 2028): the same under the names of the proposals."""
-    found = metadata.server_metadata(oauth.settings, may_register=_may_register(oauth), old_names=True)
+    found = metadata.server_metadata(oauth.settings, may_register=oauth.sign_in.takes_newcomers, old_names=True)
     return Reply.json(found, headers=_CACHED)
 
 

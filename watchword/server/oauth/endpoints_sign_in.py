@@ -11,10 +11,9 @@ from watchword.server.oauth.clients import client_title
 from watchword.server.oauth.commands import PREFIX, AuthorizationRequest, RefusedHere, RefusedThere
 from watchword.server.oauth.decide import form_target, hinted_user, shown_user_code, user_code_in, without_prompt
 from watchword.server.oauth.device_grants import Waiting
-from watchword.server.oauth.doors import SIGN_IN, Asked, page, signed_in, with_query
+from watchword.server.oauth.doors import DEPART, REGISTER, SIGN_IN, Asked, page, signed_in, with_query
 from watchword.server.oauth.sign_in import Newcomer
 
-_REGISTER = f"{PREFIX}/register"
 _SIGN_OUT = f"{PREFIX}/sign-out"
 _DEVICE = f"{PREFIX}/device"
 
@@ -37,8 +36,16 @@ def _sign_in_form(asked: Asked, oauth: OAuth, *, username: str, complaint: str =
         complaint=complaint,
         next=asked.next or "",
         has_passwords=oauth.sign_in.has_passwords,
-        register=None if _is_closed(oauth) else with_query(_REGISTER, next=asked.next),
-        providers=[],
+        register=with_query(REGISTER, next=asked.next) if oauth.sign_in.takes_newcomers else None,
+        providers=[
+            {
+                "name": name,
+                "url": with_query(
+                    DEPART.format(providerId=provider_id), next=asked.next, again=asked.form.get("again") or None
+                ),
+            }
+            for provider_id, name in oauth.upstream.names
+        ],
     )
 
 
@@ -68,18 +75,15 @@ async def sign_out(asked: Asked, oauth: OAuth) -> Reply:
 # Registering
 
 
-def _is_closed(oauth: OAuth) -> bool:
-    return oauth.sign_in.registration is RegistrationMode.CLOSED or not oauth.sign_in.has_passwords
-
-
 async def register_page(asked: Asked, oauth: OAuth) -> Reply:
-    if _is_closed(oauth):
-        text = "New accounts are not made here. Ask the administrators of this server."
-        return oauth.pages.message(asked.visit, "Registration is closed", text, status=403)
     return _register_form(asked, oauth)
 
 
 def _register_form(asked: Asked, oauth: OAuth, complaint: str = "", status: int = 200) -> Reply:
+    rules = oauth.sign_in.rules
+    if rules is None:
+        text = "New accounts are not made at this page. Ask the administrators of this server."
+        return oauth.pages.message(asked.visit, "Registration is closed", text, status=403)
     return oauth.pages.page(
         "register",
         asked.visit,
@@ -88,7 +92,8 @@ def _register_form(asked: Asked, oauth: OAuth, complaint: str = "", status: int 
         username=asked.form.get("username"),
         display_name=asked.form.get("display_name"),
         token=asked.form.get("token"),
-        needs_invitation=oauth.sign_in.registration is RegistrationMode.INVITATION,
+        needs_invitation=rules.needs_invitation,
+        policies=oauth.sign_in.policies,
         password_characters_min=oauth.accounts.settings.password_characters_min,
         next=asked.next or "",
         sign_in=with_query(SIGN_IN, next=asked.next, again="1"),
@@ -96,14 +101,17 @@ def _register_form(asked: Asked, oauth: OAuth, complaint: str = "", status: int 
 
 
 async def register(asked: Asked, oauth: OAuth) -> Reply:
-    if _is_closed(oauth):
-        return await register_page(asked, oauth)
-    form = asked.form
+    form, rules = asked.form, oauth.sign_in.rules
+    if rules is None:
+        return _register_form(asked, oauth)
     if form.get("password") != form.get("password_again"):
         return _register_form(asked, oauth, "The two passwords are not the same.", 400)
-    newcomer = Newcomer(form.get("username"), form.get("password"), form.get("token"), form.get("display_name"))
+    newcomer = Newcomer(
+        form.get("username"), form.get("password"), form.get("token"), form.get("display_name"), form.get("agreed") == "yes"
+    )
+    mode = RegistrationMode.INVITATION if rules.needs_invitation else RegistrationMode.OPEN
     try:
-        account = await oauth.sign_in.register(newcomer)
+        account = await oauth.sign_in.register(newcomer, mode)
     except LimitExceeded:
         raise
     except Refusal as refusal:
@@ -124,8 +132,8 @@ async def authorize_page(asked: Asked, oauth: OAuth) -> Reply:
     if "none" in wish.prompts:
         text = "The user must be asked, which prompt=none forbids."
         return _refused(asked, oauth, RefusedThere(wish.back, "interaction_required", text))
-    if "create" in wish.prompts and not _is_closed(oauth):
-        return oauth.pages.go(asked.visit, with_query(_REGISTER, next=here))
+    if "create" in wish.prompts and oauth.sign_in.takes_newcomers:
+        return oauth.pages.go(asked.visit, with_query(REGISTER, next=here))
     if asked.visit.account is None or wish.prompts & {"login", "select_account"}:
         again = "1" if wish.prompts & {"login", "select_account"} else None
         return oauth.pages.go(asked.visit, with_query(SIGN_IN, next=here, login_hint=wish.login_hint, again=again))
@@ -237,8 +245,8 @@ ENDPOINTS = (
     page("POST", SIGN_IN, sign_in, rate=Rate.LOGIN, spec=_OURS),
     page("GET", _SIGN_OUT, sign_out_page, spec=_OURS),
     page("POST", _SIGN_OUT, sign_out, rate=Rate.WRITE, spec=_OURS),
-    page("GET", _REGISTER, register_page, spec=_OURS),
-    page("POST", _REGISTER, register, rate=Rate.REGISTER, spec=_OURS),
+    page("GET", REGISTER, register_page, spec=_OURS),
+    page("POST", REGISTER, register, rate=Rate.REGISTER, spec=_OURS),
     page("GET", metadata.AUTHORIZE, authorize_page, spec=_CODE),
     page("POST", metadata.AUTHORIZE, authorize, rate=Rate.WRITE, spec=_CODE),
     page("GET", _DEVICE, signed_in(device_page), rate=Rate.LOGIN, spec=_WAITING),

@@ -79,12 +79,12 @@ class Pages:
         }
         return {**headers, "set-cookie": self._browsers.cookie(visit)} if visit.is_new else headers
 
-    def go(self, visit: Visit, url: str) -> Reply:
+    def go(self, visit: Visit, url: str, *, status: int = 303) -> Reply:
         """Send a browser on with GET."""
         headers = {"location": url, "cache-control": "no-store", "referrer-policy": "no-referrer"}
         if visit.is_new:
             headers["set-cookie"] = self._browsers.cookie(visit)
-        return Reply(303, b"", headers)
+        return Reply(status, b"", headers)
 
     def message(self, visit: Visit, title: str, text: str, *, status: int = 200) -> Reply:
         """A page that says one thing."""

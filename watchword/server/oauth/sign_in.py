@@ -1,5 +1,6 @@
 """Who comes to our pages: by name and password, or as a newcomer with an invitation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watchword.base.entropy import Entropy
@@ -7,9 +8,10 @@ from watchword.base.errors import Forbidden
 from watchword.edge.request import Request
 from watchword.edge.requester import Kind, Requester
 from watchword.server.accounts.assembly import Accounts
-from watchword.server.accounts.commands import Account, CreateAccount, Refused, RegistrationMode
-from watchword.server.accounts.decide import login_user_id
+from watchword.server.accounts.commands import Account, CreateAccount, PolicyText, Refused, RegistrationMode
+from watchword.server.accounts.decide import registration_flows
 from watchword.server.accounts.registration import Registration
+from watchword.server.oauth.decide import NewcomerRules, newcomer_rules
 
 _WRONG = "The user name or the password is wrong."
 
@@ -22,6 +24,7 @@ class Newcomer:
     password: str | None
     invitation: str
     display_name: str = ""
+    has_agreed: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,17 +40,30 @@ class SignIn:
         return self.accounts.settings.password_login
 
     @property
-    def registration(self) -> RegistrationMode:
-        """Who may make an account."""
-        return self.accounts.settings.registration
+    def rules(self) -> NewcomerRules | None:
+        """What our page asks of newcomers; None if none can register there."""
+        flows = registration_flows(self.accounts.settings)
+        return None if isinstance(flows, Refused) or not self.has_passwords else newcomer_rules(flows)
+
+    @property
+    def takes_newcomers(self) -> bool:
+        """Whether our page makes accounts."""
+        return self.rules is not None
+
+    @property
+    def policies(self) -> Sequence[PolicyText]:
+        """What newcomers agree to."""
+        return [next(iter(policy.texts.values())) for policy in self.accounts.settings.policies if policy.texts]
 
     async def by_password(self, request: Request, name: str, password: str) -> Account:
         """The account of a name and its password. Raises Forbidden with a sentence to show, LimitExceeded."""
         if not self.has_passwords:
             raise Forbidden("This server has no passwords.")
-        body = {"identifier": {"type": "m.id.user", "user": name.strip()}}
-        user_id = login_user_id(body, self.accounts.settings.server_name)
-        check = self.accounts.logins.password_check
+        check, name = self.accounts.logins.password_check, name.strip()
+        identifier = {"type": "m.id.user", "user": name}
+        if "@" in name[1:] and not name.startswith("@"):
+            identifier = {"type": "m.id.thirdparty", "medium": "email", "address": name}
+        user_id = await check.named({"identifier": identifier})
         account = None if isinstance(user_id, Refused) else await check.account(request, user_id, password)
         if account is None:
             raise Forbidden(_WRONG)
@@ -57,16 +73,18 @@ class SignIn:
         """Whether this is the password of somebody who is signed in. Raises LimitExceeded."""
         return await self.accounts.logins.password_check.account(request, account.user_id, password) is not None
 
-    async def register(self, newcomer: Newcomer) -> Account:
-        """Make an account. Raises Refusal with a sentence to show. Spec: client-server-api#oauth-20-api"""
-        registrar, invitations = self.accounts.registrar, self.accounts.invitations
-        if self.registration is RegistrationMode.CLOSED:
+    async def register(self, newcomer: Newcomer, mode: RegistrationMode) -> Account:
+        """Make an account. mode: who may have one. Raises Refusal with a sentence to show."""
+        registrar, invitations, settings = self.accounts.registrar, self.accounts.invitations, self.accounts.settings
+        if mode is RegistrationMode.CLOSED:
             raise Forbidden("This server does not take registrations.")
+        if settings.policies and not newcomer.has_agreed:
+            raise Forbidden("Please agree to the terms of this server.")
         user_id = await registrar.check_name(newcomer.username.strip())
         if newcomer.password is not None:
             registrar.check_password(newcomer.password)
         attempt, invitation_id = self.entropy.token(18), None
-        if newcomer.invitation or self.registration is RegistrationMode.INVITATION:
+        if newcomer.invitation.strip() or mode is RegistrationMode.INVITATION:
             invitation_id = await invitations.reserve(newcomer.invitation.strip(), attempt)
             if invitation_id is None:
                 raise Forbidden("This invitation is not valid. It may have been used, or have expired.")
@@ -74,7 +92,9 @@ class SignIn:
             password = newcomer.password
             password_hash = None if password is None else await self.accounts.passwords.hash(password)
             wish = Registration(newcomer.username, None, None, None, wants_login=False, refreshable=False)
-            await registrar.create(CreateAccount(user_id, password_hash, invitation_id=invitation_id), wish)
+            policies = [(policy.policy_id, policy.version) for policy in settings.policies]
+            command = CreateAccount(user_id, password_hash, invitation_id=invitation_id, policies=policies)
+            await registrar.create(command, wish)
         finally:
             if invitation_id is not None:
                 invitations.release(invitation_id, attempt)

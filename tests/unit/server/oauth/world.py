@@ -16,6 +16,7 @@ from watchword.base.clock import ManualClock
 from watchword.base.entropy import SeededEntropy
 from watchword.base.errors import PeerError
 from watchword.edge.endpoint import Rate
+from watchword.edge.fetch import Outgoing
 from watchword.edge.rate_limits import UNLIMITED, Allowance, RateLimiter
 from watchword.edge.replies import Reply
 from watchword.edge.router import Incoming, Router
@@ -27,8 +28,9 @@ from watchword.server.accounts.commands import AccountSettings, CreateInvitation
 from watchword.server.accounts.ports import NoAppservices, NoCrossSigningKeys
 from watchword.server.changes import Change, decode_change, encode_change
 from watchword.server.oauth import endpoints as oauth_doors
-from watchword.server.oauth.assembly import OAuth, assemble_oauth
+from watchword.server.oauth.assembly import OAuth, OAuthPorts, assemble_oauth
 from watchword.server.oauth.commands import OAuthSettings
+from watchword.server.oauth.upstream.providers import JsonFetcher
 from watchword.storage import Log, Schema, SqliteDatabase, migrate
 
 SERVER = ServerName("here.example")
@@ -61,6 +63,13 @@ class Elsewhere:
 
     async def share_room(self, a: UserId, b: UserId) -> bool:
         return False
+
+
+class NoFetcher:
+    """No way out."""
+
+    async def fetch_json(self, outgoing: Outgoing) -> dict[str, Any]:
+        raise PeerError(outgoing.peer, "nobody there")
 
 
 class Keys(NoCrossSigningKeys):
@@ -129,9 +138,7 @@ class World:
     keys: Keys
     log: Log[Change]
 
-    async def call(
-        self, method: str, url: str, body: bytes = b"", *, address: str = "192.0.2.1", **headers: str
-    ) -> Answer:
+    async def call(self, method: str, url: str, body: bytes = b"", *, address: str = "192.0.2.1", **headers: str) -> Answer:
         path, _, query = url.partition("?")
         sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         incoming = Incoming(method, path.encode(), query.encode(), sent, address, _Bytes(body))
@@ -267,7 +274,12 @@ def authorize_url(client_id: str, **changed: str | None) -> str:
 
 
 async def open_world(
-    folder: Path, *, limited: Sequence[Rate] = (), settings: OAuthSettings | None = None, **changed: Any
+    folder: Path,
+    *,
+    limited: Sequence[Rate] = (),
+    settings: OAuthSettings | None = None,
+    fetcher: JsonFetcher | None = None,
+    **changed: Any,
 ) -> World:
     """A server. limited: rates that let two requests through. changed: of the accounts' settings."""
     database = SqliteDatabase(folder / f"{os.urandom(4).hex()}.db")
@@ -279,7 +291,9 @@ async def open_world(
         wanted, database, log, clock, entropy, AccountPorts(Elsewhere(), Elsewhere(), keys, NoAppservices())
     )
     limiter = RateLimiter({rate: Allowance(0.01, 2) for rate in limited} or UNLIMITED, clock)
-    ours = assemble_oauth(settings or OAuthSettings(SERVER, BASE), database, clock, entropy, house, limiter)
+    ours = assemble_oauth(
+        settings or OAuthSettings(SERVER, BASE), database, clock, entropy, house, OAuthPorts(limiter, fetcher or NoFetcher())
+    )
     router = Router(house.authenticator, None, limiter, entropy=entropy)
     router.mount(account_doors.ENDPOINTS, house)
     router.mount(oauth_doors.ENDPOINTS, ours)
