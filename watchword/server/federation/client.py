@@ -110,6 +110,12 @@ class FederationClient:
         ask = Ask("PUT", path_of(f"{_V1}/invite", room_id, event_id), body=_encoded(body))
         return answers.invite_v1(server, await self._transport.json_value(server, ask))
 
+    async def policy_sign(self, server: ServerName, event: Mapping[str, Any], *, is_unstable: bool) -> dict[str, Any]:
+        """See PolicySigner."""
+        path = "/_matrix/policy/unstable/org.matrix.msc4284/sign" if is_unstable else "/_matrix/policy/v1/sign"
+        ask = Ask("POST", path, body=_encoded(event), timeout_ms=limits.policy_timeout_ms)
+        return await self._transport.json(server, ask)
+
     # Events
 
     async def backfill(

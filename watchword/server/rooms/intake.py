@@ -4,7 +4,8 @@ The checks are the authorisation rules against the event's own auth events (reje
 current state (soft-fail). A rejected or soft-failed event is kept, because later events may cite it; nobody is shown it.
 An event that cites just the room's end, and is authorised by its current state, costs one check and no resolution.
 
-Nothing here waits for another server: what must be had first is named in the answer, and `receiver` fetches it.
+What must be had first is named in the answer, and `receiver` fetches it. One server is asked here, between two looks at the
+room and never under its lock: the room's policy server, whose signature is the last of the checks (soft-fail).
 
 Spec: server-server-api#checks-performed-on-receipt-of-a-pdu, server-server-api#soft-failure
 """
@@ -13,14 +14,17 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from watchword.base.errors import Forbidden
 from watchword.protocol import event_types
 from watchword.protocol.auth_event_selection import auth_state_keys, third_party_token
 from watchword.protocol.auth_rules import check
 from watchword.protocol.auth_state import CREATE_KEY, AuthState
 from watchword.protocol.events import Pdu, StateKey, StateMap
 from watchword.protocol.ids import EventId, RoomId
+from watchword.protocol.policy_servers import PolicyServer, needs_signature
 from watchword.server.rooms import graph_tables, records, tables
 from watchword.server.rooms.append import Fork, NewPdu
+from watchword.server.rooms.commands import Transaction
 from watchword.server.rooms.forks import Forks, UnresolvableState, unmoved
 from watchword.server.rooms.incoming import Verified
 from watchword.server.rooms.own_auth import OwnAuth, needed_for
@@ -46,7 +50,9 @@ class Taken:
     reason: why it was refused, rejected or soft-failed; None if it is in the timeline, or was already.
     missing_auth, missing_prev: it was not stored, because these must be had first.
     is_late: events that are here cite it already: what it builds on is history, and no news.
+    unsigned_by: it was not stored, because the room's policy server must sign it first.
     is_soft_failed: kept, but not shown. before: the state before it, if that was asked for.
+    earlier: the event that the same request made before; then this one was not stored.
     durable: what to await before acknowledging.
     """
 
@@ -54,8 +60,10 @@ class Taken:
     missing_auth: Collection[EventId] = ()
     missing_prev: Collection[EventId] = ()
     is_late: bool = False
+    unsigned_by: PolicyServer | None = None
     is_soft_failed: bool = False
     before: StateMap | None = None
+    earlier: EventId | None = None
     durable: Callable[[], Awaitable[None]] = _nothing
 
     @property
@@ -70,11 +78,16 @@ class Terms:
 
     told: the state before it, as another server says; the events that it cites and that are not here become a gap.
     is_sent_out: whether we tell other servers of it; None: if its sender is ours. wants_before: give `Taken.before`.
+    is_judged: the policy server was asked; refusal: what it said if it does not want the event.
+    transaction: the request of ours that made it.
     """
 
     told: StateMap | None = None
     is_sent_out: bool | None = None
     wants_before: bool = False
+    is_judged: bool = False
+    refusal: str | None = None
+    transaction: Transaction | None = None
 
 
 AS_USUAL = Terms()
@@ -89,6 +102,25 @@ class Intake:
 
     async def take(self, room_id: RoomId, event: Verified, terms: Terms = AS_USUAL) -> Taken:
         """Judge an event and append it, under the room's lock. Raises nothing for what is in the event."""
+        taken = await self._take_once(room_id, event, terms)
+        server = taken.unsigned_by
+        if server is None:
+            return taken
+        room = await self.writer.registry.find(room_id)
+        if room is None:
+            return Taken(NOT_HERE)
+        event, refusal = await self.writer.policy.judge(server, event, room.version)
+        return await self._take_once(room_id, event, replace(terms, is_judged=True, refusal=refusal))
+
+    async def take_own(self, room_id: RoomId, event: Verified, transaction: Transaction | None) -> EventId:
+        """See `policy_server.PlacesOwn`."""
+        taken = await self._take_once(room_id, event, Terms(is_judged=True, transaction=transaction))
+        if taken.reason is not None or taken.is_waiting:
+            raise Forbidden("The room has changed meanwhile and does not allow this any more.")
+        await taken.durable()
+        return event.pdu.event_id if taken.earlier is None else taken.earlier
+
+    async def _take_once(self, room_id: RoomId, event: Verified, terms: Terms) -> Taken:
         async with self.writer.registry.locked(room_id) as room:
             if room is None or not room.is_alive:
                 return Taken(NOT_HERE)
@@ -129,12 +161,28 @@ class Intake:
             await self.writer.appender.append_outliers(tx, room.room_nid, [(pdu, event.json, 0)])
             is_known = True
         flags, reason, fork = await self._judged(tx, room, pdu, before, cited, has_gap=bool(missing))
+        if not flags:
+            put_off = await self._put_off(tx, room, pdu, terms)
+            if put_off is not None:
+                return put_off
+            if terms.refusal is not None:
+                flags, reason, fork = records.SOFT_FAILED, terms.refusal, unmoved(room, before)
         new = NewPdu(pdu, event.json, flags, fork, missing, is_known=is_known, is_sent_out=terms.is_sent_out)
         copy = dict(before) if terms.wants_before else None
         await self.writer.appender.append(tx, room, new)
         if fork is not None:
             await tables.delete_missing(tx, room.room_nid, (pdu.event_id,))
         return Taken(reason, is_soft_failed=bool(flags & records.SOFT_FAILED), before=copy)
+
+    async def _put_off(self, tx: Tx, room: Room, pdu: Pdu, terms: Terms) -> Taken | None:
+        """Why an event that the room allows is not stored now: it lacks a signature, or is there in another form."""
+        server = None if terms.is_judged else room.policy_server
+        if server is not None and needs_signature(pdu) and not server.has_signed(pdu.json, room.version):
+            return Taken(unsigned_by=server)
+        if terms.transaction is None:
+            return None
+        earlier = await self.writer.sent.record(tx, terms.transaction, pdu.event_id, self.writer.clock.now_ms())
+        return None if earlier == pdu.event_id else Taken(earlier=earlier)
 
     async def without_past(self, room_id: RoomId, events: Sequence[Verified]) -> Sequence[Verified]:
         """Without those on which the past of the room builds; events: oldest first.

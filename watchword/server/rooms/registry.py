@@ -17,7 +17,7 @@ from watchword.protocol.room_versions import ROOM_VERSIONS
 from watchword.server.changes import Change
 from watchword.server.rooms import member_tables, records, tables
 from watchword.server.rooms.history import state_after
-from watchword.server.rooms.room import KEY_TYPES, Members, Room
+from watchword.server.rooms.room import LOADED_TYPES, Members, Room
 from watchword.server.rooms.stored import EventStore
 from watchword.storage import Database, Log, ReadTx, Tx
 
@@ -139,7 +139,7 @@ class RoomRegistry:
         room.last_position = await tables.last_position(tx, row.room_nid)
         room.receipts_position = await member_tables.last_receipt_position(tx, row.room_nid)
         room.recent_floor = records.ordering_of(room.last_position)
-        await self._fill(tx, room, [(kind, "") for kind in KEY_TYPES])
+        await self._fill(tx, room, [(kind, "") for kind in LOADED_TYPES])
         if len(room.extremities) > 1:
             for event_id in room.extremities:
                 event = await self._events.one(tx, event_id)

@@ -116,6 +116,10 @@ class RemoteMemberships:
         if isinstance(made, AlreadySo):
             return made.event_id
         server, version = domain_of(command.target), room.version
+        guard = room.policy_server
+        if guard is not None:
+            signed = await self.writer.policy.signed(guard, made.pdu, version)
+            made = Verified(signed, encoded(signed, version))
         state = await self._shown_state(room, made.pdu)
         try:
             answer = await self.servers.invite(

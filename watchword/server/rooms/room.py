@@ -12,6 +12,7 @@ from watchword.protocol import event_types
 from watchword.protocol.auth_state import AuthState
 from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId, RoomId, ServerName, UserId, domain_of
+from watchword.protocol.policy_servers import POLICY_TYPES, PolicyServer, policy_server_of
 from watchword.protocol.power_levels import PowerLevels, creators_of
 from watchword.protocol.room_versions import RoomVersion
 from watchword.server.rooms.stored import StoredEvent
@@ -22,7 +23,10 @@ _RECENT_MAX = 64
 KEY_TYPES = (event_types.CREATE, event_types.POWER_LEVELS, event_types.JOIN_RULES, event_types.HISTORY_VISIBILITY)
 """State that every decision reads: always at hand."""
 
-KEPT_TYPES = (*KEY_TYPES, event_types.THIRD_PARTY_INVITE, event_types.SERVER_ACL)
+LOADED_TYPES = (*KEY_TYPES, *POLICY_TYPES)
+"""The same, and what only some rooms have."""
+
+KEPT_TYPES = (*LOADED_TYPES, event_types.THIRD_PARTY_INVITE, event_types.SERVER_ACL)
 
 
 @dataclass(slots=True)
@@ -144,6 +148,19 @@ class Room:
         """Who made the room; in room version 12 they stand above all power levels."""
         create = self.current(event_types.CREATE)
         return frozenset(() if create is None else creators_of(create, self.version))
+
+    @property
+    def policy_server(self) -> PolicyServer | None:
+        """The policy server in use: the room names one, and somebody of it is in the room.
+
+        Spec: server-server-api#determining-if-a-policy-server-is-enabled-in-a-room
+        """
+        for kind in POLICY_TYPES:
+            pdu = self.current(kind)
+            server = None if pdu is None else policy_server_of(kind, pdu.content)
+            if server is not None and server.via in self.members.servers:
+                return server
+        return None
 
     def auth_state(self) -> AuthState:
         """What the authorisation rules read, parsed once per change of the few events that matter."""

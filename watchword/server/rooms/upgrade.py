@@ -71,8 +71,11 @@ class RoomUpgrader:
             if reason is not None:
                 raise Forbidden(f"You may not replace this room: {reason}")
             old = await self._read(room, command)
-            replacement, durable = await self._replace(old, command)
+            is_guarded = room.policy_server is not None
+            replacement, durable = await (self._make_alone if is_guarded else self._replace)(old, command)
         await durable()
+        if is_guarded:
+            await self._close_guarded(old, command, replacement)
         await self._ban_others(old, command, replacement)
         await self._relink(command, replacement)
         return replacement
@@ -131,15 +134,18 @@ class RoomUpgrader:
         async with self.writer.appending(old.room) as (tx, durable):
             tx.after_failure(lambda: self.writer.registry.evict(fresh))
             self.writer.registry.unsettle(fresh, tx)
-            await self.maker.claim(tx, fresh, is_public=old.room.is_public)
-            await self.writer.appender.append(tx, fresh, create)
-            for step in self._steps(old, command, fresh):
-                await self.writer.appender.append(tx, fresh, await self.maker.build(fresh, command.sender, step))
+            await self._append_fresh(tx, old, command, fresh, create)
             await self.writer.appender.append(tx, old.room, tombstone)
             await self._close(tx, old, command, fresh.room_id)
             old.room.is_public = False
         self.writer.registry.add(fresh)
         return fresh.room_id, durable
+
+    async def _append_fresh(self, tx: Tx, old: _Old, command: UpgradeRoom, fresh: Room, create: NewPdu) -> None:
+        await self.maker.claim(tx, fresh, is_public=old.room.is_public)
+        await self.writer.appender.append(tx, fresh, create)
+        for step in self._steps(old, command, fresh):
+            await self.writer.appender.append(tx, fresh, await self.maker.build(fresh, command.sender, step))
 
     def _steps(self, old: _Old, command: UpgradeRoom, fresh: Room) -> Iterator[Step]:
         """Everything after the create event. The power levels come last: until then, whoever upgrades may do everything."""
@@ -168,17 +174,53 @@ class RoomUpgrader:
             upgrade_content.power_levels(levels, (old.room.version, version), old_creators, fresh.creators),
         )
 
+    # With a policy server
+
+    async def _make_alone(self, old: _Old, command: UpgradeRoom) -> tuple[RoomId, Callable[[], Awaitable[None]]]:
+        """The new room alone. Where a policy server must sign what closes the old one, that cannot be the same transaction."""
+        fresh = self.maker.fresh(ROOM_VERSIONS[command.version])
+        last = max(old.room.extremities, key=lambda event_id: old.room.extremities[event_id])
+        predecessor = (old.room.room_id, None if fresh.version.room_id_is_create_hash else last)
+        content = upgrade_content.create_content(
+            old.content(event_types.CREATE), fresh.version, predecessor, command.sender, command.additional_creators
+        )
+        create = await self.maker.begin(fresh, command.sender, content)
+        async with self.writer.appending(fresh) as (tx, durable):
+            await self._append_fresh(tx, old, command, fresh, create)
+        self.writer.registry.add(fresh)
+        return fresh.room_id, durable
+
+    async def _close_guarded(self, old: _Old, command: UpgradeRoom, replacement: RoomId) -> None:
+        """Close the old room by events that its policy server signs. Raises Refusal if it does not sign the tombstone."""
+        room, room_id = old.room, old.room.room_id
+
+        def event(kind: str, content: Mapping[str, Any]) -> SendEvent:
+            return SendEvent(room_id, command.sender, kind, content, "")
+
+        tombstone = self._tombstone(room, command, replacement)
+        await self.writer.send(event(tombstone.type, tombstone.content))
+        async with self.writer.database.write() as tx:
+            await member_tables.move_aliases(tx, room_id, replacement)
+            await tables.set_public(tx, room.room_nid, False)
+        room.is_public = False
+        for kind, content in self._closing(old):
+            await self._try(self.writer.send(event(kind, content)))
+
     async def _close(self, tx: Tx, old: _Old, command: UpgradeRoom, replacement: RoomId) -> None:
         """Move the aliases and the place in the directory; keep people from talking and inviting here, if that is allowed."""
         await member_tables.move_aliases(tx, old.room.room_id, replacement)
         await tables.set_public(tx, old.room.room_nid, False)
-        naming = old.content(event_types.CANONICAL_ALIAS)
-        moved, left = upgrade_content.split_aliases(naming, old.aliases)
+        for kind, content in self._closing(old):
+            await self._send_if_allowed(tx, old.room, self._draft(old.room, command, kind, content))
+
+    def _closing(self, old: _Old) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """State events that the old room gets after its tombstone, as far as whoever upgrades may send them."""
+        moved, left = upgrade_content.split_aliases(old.content(event_types.CANONICAL_ALIAS), old.aliases)
         if moved:
-            await self._send_if_allowed(tx, old.room, self._draft(old.room, command, event_types.CANONICAL_ALIAS, left))
+            yield event_types.CANONICAL_ALIAS, left
         levels = upgrade_content.closed_levels(old.content(event_types.POWER_LEVELS), old.room.version)
         if levels is not None and (event_types.POWER_LEVELS, "") in old.room.state:
-            await self._send_if_allowed(tx, old.room, self._draft(old.room, command, event_types.POWER_LEVELS, levels))
+            yield event_types.POWER_LEVELS, levels
 
     async def _send_if_allowed(self, tx: Tx, room: Room, draft: decide.Draft) -> None:
         if decide.authorise(room, draft) is None:

@@ -23,6 +23,8 @@ from watchword.server.rooms import decide, relation_tables
 from watchword.server.rooms.append import Appender, NewPdu
 from watchword.server.rooms.commands import ChangeMembership, SendEvent, Transaction
 from watchword.server.rooms.decide import Accepted, AlreadySo, Draft, Refused, Related
+from watchword.server.rooms.incoming import Verified, encoded
+from watchword.server.rooms.policy_server import PolicyGate
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.relations_index import annotation_key
 from watchword.server.rooms.room import Room
@@ -55,6 +57,7 @@ class RoomWriter:
     identity: Identity
     clock: Clock
     entropy: Entropy
+    policy: PolicyGate
 
     async def send(self, command: SendEvent) -> EventId:
         """Send an event; returns once it is durable. Raises Refusal."""
@@ -137,33 +140,68 @@ class RoomWriter:
         async with self.registry.locked(room_id) as room:
             if room is None or not room.is_alive:
                 raise Forbidden(NOT_IN_ROOM)
-            earlier = None if transaction is None else self.sent.recent(transaction)
-            if earlier is None and prepare is not None:
-                earlier = await prepare(room)
-            if earlier is None:
-                decided = decision(room)
-                match decided:
-                    case Refused():
-                        raise refusal_of(decided)
-                    case AlreadySo():
-                        earlier = decided.event_id
-                    case Accepted():
-                        event = await self.build(room, decided.draft)
-                    case _:
-                        assert_never(decided)
-            if earlier is None:
-                event_id = event.pdu.event_id
+            made: NewPdu | EventId | None = None
+            if room.policy_server is None:
+                made = await self._made(room, transaction, decision, prepare)
+            if isinstance(made, NewPdu):
+                event_id = made.pdu.event_id
                 async with self.appending(room) as (tx, durable):
                     if transaction is not None:
                         event_id = await self.sent.record(tx, transaction, event_id, self.clock.now_ms())
-                    if event_id == event.pdu.event_id:
-                        await self.appender.append(tx, room, event)
-        if earlier is not None:
+                    if event_id == made.pdu.event_id:
+                        await self.appender.append(tx, room, made)
+        if made is None:
+            return await self._submit_signed(room_id, transaction, decision, prepare)
+        if not isinstance(made, NewPdu):
             # What answers this request may be on its way to the disk only.
             await self.registry.settled(room_id)
-            return earlier
+            return made
         await durable()
         return event_id
+
+    async def _submit_signed(
+        self,
+        room_id: RoomId,
+        transaction: Transaction | None,
+        decision: Callable[[Room], decide.Decision],
+        prepare: Callable[[Room], Awaitable[EventId | None]] | None,
+    ) -> EventId:
+        """The same in a room with a policy server, which is asked while others may write to the room."""
+        async with self.policy.turn(room_id):
+            async with self.registry.locked(room_id) as room:
+                if room is None or not room.is_alive:
+                    raise Forbidden(NOT_IN_ROOM)
+                made = await self._made(room, transaction, decision, prepare)
+            if not isinstance(made, NewPdu):
+                await self.registry.settled(room_id)
+                return made
+            server = room.policy_server
+            pdu = made.pdu if server is None else await self.policy.signed(server, made.pdu, room.version)
+            return await self.policy.places.take_own(room_id, Verified(pdu, encoded(pdu, room.version)), transaction)
+
+    async def _made(
+        self,
+        room: Room,
+        transaction: Transaction | None,
+        decision: Callable[[Room], decide.Decision],
+        prepare: Callable[[Room], Awaitable[EventId | None]] | None,
+    ) -> NewPdu | EventId:
+        """The event to send; or the ID of the one that is the answer already. The room's lock is held. Raises Refusal."""
+        earlier = None if transaction is None else self.sent.recent(transaction)
+        if earlier is None and prepare is not None:
+            earlier = await prepare(room)
+        if earlier is not None:
+            return earlier
+        decided = decision(room)
+        match decided:
+            case Refused():
+                raise refusal_of(decided)
+            case AlreadySo():
+                return decided.event_id
+            case Accepted():
+                return await self.build(room, decided.draft)
+            case _:
+                assert_never(decided)
 
     def _load_for(self, command: ChangeMembership) -> Callable[[Room], Awaitable[None]] | None:
         """Has at hand what the decision reads beside the key events; None if there is nothing."""

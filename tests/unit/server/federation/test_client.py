@@ -158,3 +158,20 @@ async def test_an_event_may_be_missing_and_a_room_nonsense(client: FederationCli
     net.hosts["a.example:8448"] = lambda call: json_answer({"room_id": str(RoomId("nonsense"))})
     with pytest.raises(PeerError):
         await client.query_directory(A, RoomAlias("#x:a.example"))
+
+
+@pytest.mark.parametrize(
+    ("is_unstable", "path"),
+    [(False, "/_matrix/policy/v1/sign"), (True, "/_matrix/policy/unstable/org.matrix.msc4284/sign")],
+)
+async def test_a_policy_server_is_asked_to_sign(net: Net, client: FederationClient, is_unstable: bool, path: str) -> None:
+    asked: list[PeerCall] = []
+
+    def policy(call: PeerCall) -> WholeAnswer:
+        asked.append(call)
+        return json_answer({A: {"ed25519:policy_server": "signature"}})
+
+    net.hosts["a.example:8448"] = policy
+    answer = await client.policy_sign(A, {"type": "m.room.message"}, is_unstable=is_unstable)
+    assert answer == {A: {"ed25519:policy_server": "signature"}}
+    assert [(call.method, call.uri, call.body) for call in asked] == [("POST", path, b'{"type":"m.room.message"}')]

@@ -50,6 +50,7 @@ class Network:
     cut: set[frozenset[ServerName]] = field(default_factory=set)
     lies: dict[tuple[ServerName, str], Tamper] = field(default_factory=dict)
     asked: list[tuple[ServerName, str]] = field(default_factory=list)
+    policies: dict[ServerName, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = field(default_factory=dict)
 
     def part(self, first: "Stack", second: "Stack") -> None:
         self.cut.add(frozenset((first.name, second.name)))
@@ -160,6 +161,13 @@ class Remote:
 
     async def event_auth(self, server: ServerName, room_id: RoomId, event_id: EventId) -> list[dict[str, Any]]:
         return decoded(await self._ask(server, "event_auth", room_id, event_id))
+
+    async def policy_sign(self, server: ServerName, event: Mapping[str, Any], *, is_unstable: bool) -> dict[str, Any]:
+        self._network.asked.append((server, "policy_sign"))
+        policy = self._network.policies.get(server)
+        if policy is None or frozenset((self._name, server)) in self._network.cut:
+            raise PeerError(server, "it cannot be reached")
+        return await policy(copied(event))
 
     async def query_directory(self, server: ServerName, alias: RoomAlias) -> tuple[RoomId, list[ServerName]]:
         async def ask(stack: Stack) -> Any:

@@ -47,6 +47,7 @@ from watchword.server.rooms.follower import RoomFollower
 from watchword.server.rooms.membership import Membership
 from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.pages import Pages
+from watchword.server.rooms.policy_server import PolicyGate
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.relations_assembly import Relations
@@ -109,6 +110,9 @@ class Nobody:
 
     async def knock(self, command: ChangeMembership, via: Sequence[ServerName]) -> None:
         self.asked.append(("knock", list(via)))
+
+    async def policy_sign(self, server: ServerName, event: Mapping[str, Any], *, is_unstable: bool) -> dict[str, Any]:
+        raise PeerError(server, "nobody is there")
 
     async def copy_room_rules(self, user_id: UserId, old: RoomId, new: RoomId) -> None:
         self.asked.append(("copy_room_rules", (user_id, old, new)))
@@ -215,14 +219,13 @@ class World:
         self.registry = RoomRegistry(database, log, self.events, HERE, rooms_max=rooms_max)
         self.appender = Appender(log, self.names, self.events, self.memberships, HERE)
         self.sent = SentTransactions(database, self.names)
+        identity, policy = Identity(HERE, KEY), PolicyGate(self.nobody)
         self.writer = RoomWriter(
-            database, self.registry, self.appender, self.sent, self.events, self.names, Identity(HERE, KEY), clock, self.entropy
+            database, self.registry, self.appender, self.sent, self.events, self.names, identity, clock, self.entropy, policy
         )
         self.sights = Sights(self.names, self.events, self.sent)
         self.bundles = Bundles(database, self.names, self.events, self.sights, self.accounts.reader)
-        self.reader = RoomReader(
-            database, self.registry, self.events, self.sights, self.memberships, HERE, clock, self.bundles
-        )
+        self.reader = RoomReader(database, self.registry, self.events, self.sights, self.memberships, HERE, clock, self.bundles)
         self._later.reader = self.reader
         self.typing = Typing(clock)
         self.ephemeral = Ephemeral(database, log, self.names, self.events, self.registry, self.typing, clock)
