@@ -451,6 +451,17 @@ class Presence(Struct, frozen=True):
     enabled: Annotated[bool, _about("Whether users see who is online. It costs traffic with other servers.")] = True
 
 
+class People(Struct, frozen=True):
+    """Who may find and see whom. Whoever shares a room with somebody, or is in a room that is open to all, is always seen."""
+
+    all_found: Annotated[
+        bool, _about("Whether users of this server find each other in the user directory without sharing a room.")
+    ] = True
+    profiles_restricted: Annotated[
+        bool, _about("Whether profiles are shown only to those who share a room with somebody, or meet him in an open one.")
+    ] = False
+
+
 class Rendezvous(Struct, frozen=True):
     """Signing in a device with the help of another, by QR code."""
 
@@ -616,6 +627,7 @@ class Config(Struct, frozen=True, kw_only=True):
     database: Database = Database()
     sync: Sync = Sync()
     presence: Presence = Presence()
+    people: People = People()
     rendezvous: Rendezvous = Rendezvous()
     limits: Limits = Limits()
     logs: Logs = Logs()

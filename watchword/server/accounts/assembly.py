@@ -22,6 +22,7 @@ from watchword.server.accounts.ports import (
     Appservices,
     CrossSigningKeys,
     NoUnknownUsers,
+    ProfileVisibility,
     RemoteProfiles,
     SharedRooms,
     UnknownUsers,
@@ -65,6 +66,7 @@ class AccountPorts:
     appservices: Appservices
     outside: OutsideServices = field(default_factory=OutsideServices)
     unknown_users: UnknownUsers = field(default_factory=NoUnknownUsers)
+    profile_visibility: ProfileVisibility | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def assemble_accounts(
         logins=Logins(database, settings, sessions, password_check, ports.appservices, ports.cross_signing, login_tokens),
         sessions=sessions,
         devices=Devices(database, log, clock, sessions),
-        profiles=Profiles(database, log, settings, reader, ports.remote_profiles),
+        profiles=Profiles(database, log, settings, reader, ports.remote_profiles, ports.profile_visibility),
         user_data=UserData(database, log),
         presence=PresenceBook(database, log, clock, settings.server_name, enabled=settings.presence),
         admin=AccountAdmin(database, log, clock, entropy, settings, reader, passwords, sessions, threepids),

@@ -24,6 +24,14 @@ class SharedRooms(Protocol):
         ...
 
 
+class ProfileVisibility(Protocol):
+    """Whether one may see the profile of another. Fitted by search, which knows the rooms that are open to all."""
+
+    async def may_see_profile(self, viewer: UserId | None, user_id: UserId) -> bool:
+        """viewer: None for somebody who is not logged in."""
+        ...
+
+
 class CrossSigningKeys(Protocol):
     """Fitted by e2ee."""
 

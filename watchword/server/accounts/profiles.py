@@ -13,7 +13,7 @@ from watchword.protocol.ids import UserId, domain_of
 from watchword.server.accounts import tables_user_data
 from watchword.server.accounts.commands import AccountSettings
 from watchword.server.accounts.decide import profile_bytes, profile_key_refusal, profile_value_refusal
-from watchword.server.accounts.ports import RemoteProfiles
+from watchword.server.accounts.ports import ProfileVisibility, RemoteProfiles
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.accounts.stored_json import stored_json
 from watchword.server.changes import Change, ProfileChanged
@@ -29,12 +29,15 @@ class Profiles:
     settings: AccountSettings
     reader: AccountReader
     remote: RemoteProfiles
+    visibility: ProfileVisibility | None = None
 
     async def profile(self, requester: Requester | None, user_id: UserId, field: str | None = None) -> Mapping[str, Any]:
         """A profile, or one field of it. Raises NotFound; Forbidden to strangers who ask for users elsewhere.
 
+        Where profiles are restricted, Forbidden also to those to whom the user is nobody, whether he exists or not.
         Spec: client-server-api#get_matrixclientv3profileuserid
         """
+        await self._check_visible(requester, user_id)
         if domain_of(user_id) == self.settings.server_name:
             fields = await self.for_federation(user_id, field)
         else:
@@ -46,6 +49,13 @@ class Profiles:
         if field not in fields:
             raise NotFound("This is not in the profile.")
         return {field: fields[field]}
+
+    async def _check_visible(self, requester: Requester | None, user_id: UserId) -> None:
+        if self.visibility is None or (requester is not None and (requester.is_admin or requester.user_id == user_id)):
+            return
+        viewer = None if requester is None else requester.user_id
+        if not await self.visibility.may_see_profile(viewer, user_id):
+            raise Forbidden("You share no room with this user.")
 
     async def for_federation(self, user_id: UserId, field: str | None) -> Mapping[str, Any]:
         """A local user's profile, or {field: value}, or {} if that is not set. Raises NotFound.

@@ -24,7 +24,7 @@ from watchword.edge.rate_limits import RateLimiter, allowances
 from watchword.edge.router import Router
 from watchword.edge.stopping import Stopping
 from watchword.protocol.ids import RoomId, ServerName, UserId
-from watchword.server import accounts, appservices, changes, e2ee, federation, media, moderation, oauth, push, rooms
+from watchword.server import accounts, appservices, changes, e2ee, federation, media, moderation, oauth, push, rooms, search
 from watchword.server.accounts import endpoints as account_doors
 from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
 from watchword.server.app import settings
@@ -63,10 +63,17 @@ from watchword.server.rendezvous import endpoints as rendezvous_doors
 from watchword.server.rendezvous.endpoints import RendezvousDoors
 from watchword.server.rendezvous.sessions import RendezvousSessions
 from watchword.server.rooms import endpoints as room_doors
+from watchword.server.rooms import endpoints_timestamps as timestamp_doors
 from watchword.server.rooms.assembly import RoomLimits, RoomPorts, Rooms, assemble_rooms
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.sharing import SharingHistory
 from watchword.server.rooms.writer import Identity
+from watchword.server.search import endpoints as search_doors
+from watchword.server.search.assembly import Search, assemble_search
+from watchword.server.search.people import People
+from watchword.server.spaces import endpoints as space_doors
+from watchword.server.spaces.assembly import assemble_spaces
+from watchword.server.spaces.service import Spaces
 from watchword.server.sync import endpoints as sync_doors
 from watchword.server.sync import endpoints_old_streams as old_stream_doors
 from watchword.server.sync import sliding
@@ -86,6 +93,7 @@ SCHEMAS = (
     federation.SCHEMA,
     appservices.SCHEMA,
     push.SCHEMA,
+    search.SCHEMA,
     moderation.SCHEMA,
     oauth.SCHEMA,
     sliding.SCHEMA,
@@ -134,6 +142,15 @@ class _KeysLater:
         return await self.reader.is_cross_signing_key(user_id, name)
 
 
+class _PeopleLater:
+    """Lets accounts ask who may see whom."""
+
+    people: People
+
+    async def may_see_profile(self, viewer: UserId | None, user_id: UserId) -> bool:
+        return await self.people.may_see_profile(viewer, user_id)
+
+
 class _PushRulesLater:
     """Lets rooms give push rules to the room that replaces another."""
 
@@ -165,7 +182,7 @@ class Homeserver:
         self._appservice_fetcher = settings.appservice_fetcher(config, self._resolver)
         queries = Queries(authority, self._appservice_fetcher, clock)
 
-        rooms_later, keys_later = _RoomsLater(), _KeysLater()
+        rooms_later, keys_later, people_later = _RoomsLater(), _KeysLater(), _PeopleLater()
         client = self.federation_out.client
         account_settings = settings.account_settings(config, server_name)
         self.outside = outside_services(config, account_settings, self._resolver, clock, entropy, self.signing_key)
@@ -175,7 +192,15 @@ class Homeserver:
             self.log,
             clock,
             entropy,
-            AccountPorts(client, rooms_later, keys_later, authority, outside=self.outside.services, unknown_users=queries),
+            AccountPorts(
+                client,
+                rooms_later,
+                keys_later,
+                authority,
+                outside=self.outside.services,
+                unknown_users=queries,
+                profile_visibility=people_later if config.people.profiles_restricted else None,
+            ),
         )
         self._limiter = RateLimiter(allowances(config.rate_limits), clock)
         self._provider_fetcher = settings.provider_fetcher(config, self._resolver)
@@ -214,6 +239,8 @@ class Homeserver:
                 client,
                 self.federation_out.keys,
                 push_rules_later,
+                directories=client,
+                times=client,
             ),
             RoomLimits(config.rooms.default_version, config.sync.rooms_in_memory_max, config.sync.event_cache_max),
         )
@@ -221,6 +248,11 @@ class Homeserver:
         self._push_fetcher = settings.push_fetcher(config, self._resolver)
         self.push: Push = assemble_push(database, self.log, clock, entropy, self.rooms, self.accounts, self._push_fetcher)
         push_rules_later.rules = self.push.rules
+        self.search: Search = assemble_search(
+            settings.search_settings(config, server_name), database, self.log, clock, self.rooms, self.accounts.reader
+        )
+        people_later.people = self.search.people
+        self.spaces: Spaces = assemble_spaces(server_name, clock, entropy, self.rooms, self.rooms.membership, client)
         self.moderation: Moderation = assemble_moderation(database, self.rooms.reader, clock)
         authority.accounts = self.accounts.reader
         self.appservices: Appservices = assemble_appservices(
@@ -309,11 +341,14 @@ class Homeserver:
         router.mount(e2ee_doors.ENDPOINTS, self.e2ee)
         router.mount(media_doors.ENDPOINTS, self.media.door)
         router.mount(room_doors.ENDPOINTS, self.rooms.doors)
+        router.mount(timestamp_doors.ENDPOINTS, self.rooms.timestamps)
         if config.rendezvous.enabled:
             meeting = RendezvousSessions(self.world.clock, entropy)
             doors = RendezvousDoors(meeting, config.base_url, config.rendezvous.open_to_all)
             router.mount(rendezvous_doors.ENDPOINTS, doors)
         router.mount(push_doors.ENDPOINTS, self.push)
+        router.mount(search_doors.ENDPOINTS, self.search)
+        router.mount(space_doors.ENDPOINTS, self.spaces)
         router.mount(appservice_doors.ENDPOINTS, self.appservices.queries)
         router.mount(moderation_doors.ENDPOINTS, self.moderation)
         router.mount(sync_doors.ENDPOINTS, self.sync.doors)
@@ -336,6 +371,7 @@ class Homeserver:
         await self.rooms.start()
         await self.federation_out.start()
         await self.appservices.start()
+        await self.search.start()
 
     async def start(self) -> None:
         """Prepare, then open the doors. Raises StorageError, ListenError."""
@@ -353,6 +389,7 @@ class Homeserver:
                 self.e2ee.lists.run,
                 self.e2ee_follower.run,
                 self.rooms.ephemeral.run,
+                self.rooms.timestamps.run,
                 self.rooms.relations.mass_redactions.run,
                 self.media.run,
                 self.sync.waiting.run,
@@ -360,7 +397,7 @@ class Homeserver:
                 self._maintain,
             ):
                 group.create_task(self._again(loop))
-            for coroutine in (self.rooms.follower.run(), self.push.run(), self.appservices.run()):
+            for coroutine in (self.rooms.follower.run(), self.push.run(), self.appservices.run(), self.search.run()):
                 group.create_task(coroutine)
             if self.outside.mailer is not None:
                 group.create_task(self.outside.mailer.run())

@@ -13,6 +13,7 @@ from watchword.server.discovery.settings import Contact, DiscoverySettings
 from watchword.server.federation.settings import FederationSettings
 from watchword.server.media.commands import MediaSettings, PreviewSettings, Quota
 from watchword.server.oauth.commands import OAuthSettings, ProviderSettings
+from watchword.server.search.assembly import SearchSettings
 
 
 def fetcher(config: Config, resolver: Resolver) -> Fetcher:
@@ -150,6 +151,11 @@ def may_change_threepids(config: Config) -> bool:
     return wanted.changes and (wanted.email or wanted.msisdn)
 
 
+def search_settings(config: Config, server_name: ServerName) -> SearchSettings:
+    """What search needs to know."""
+    return SearchSettings(server_name, config.people.all_found)
+
+
 def discovery_settings(config: Config) -> DiscoverySettings:
     """What we say about ourselves."""
     contact = config.contact
@@ -186,6 +192,8 @@ UNSTABLE_FEATURES = {
     "org.matrix.msc4155": True,
     "org.matrix.msc4380": True,
     "org.matrix.msc4380.stable": True,
+    "uk.half-shot.msc2666.query_mutual_rooms": True,
+    "uk.half-shot.msc2666.query_mutual_rooms.stable": True,
 }
 """Flags of what is served under old names. Spec: client-server-api#get_matrixclientversions"""
 

@@ -86,6 +86,15 @@ class People:
         """Whether two users share a room, or the other is in one that is open to everybody."""
         return await self._common_room(user_id, other) is not None
 
+    async def may_see_profile(self, viewer: UserId | None, user_id: UserId) -> bool:
+        """Whether somebody may see the profile of another. viewer: None for who is not logged in.
+
+        Spec: client-server-api#profiles
+        """
+        if viewer is None:
+            return await self.is_public(user_id)
+        return viewer == user_id or await self.is_visible(viewer, user_id)
+
     async def is_public(self, user_id: UserId) -> bool:
         """Whether somebody is in a room that is open to everybody."""
         return any(self.index.rooms.get(room_id) for room_id in await self.rooms.joined_rooms(user_id))
