@@ -1,28 +1,27 @@
 import pytest
 
-from tests.unit.server.media.world import PNG
 from watchword.base import limits
 from watchword.base.errors import Refused
-from watchword.server.media.commands import Media, StoredFile
+from watchword.server.media.commands import Media, Quota, StoredFile, Usage
 from watchword.server.media.decide import (
-    INLINE_TYPES,
     UNKNOWN_TYPE,
-    Picture,
     Wanted,
     content_type,
     disposition,
     file_name,
     file_name_in,
+    has_thumbnails,
     headers,
     is_media_id,
-    original_as_thumbnail,
-    picture,
+    over_quota,
+    shown_media,
+    variant,
     wanted_thumbnail,
 )
 
 
-def media(kind: str, size_bytes: int = 10) -> Media:
-    return Media(kind, "stored.bin", StoredFile(b"", size_bytes), 0)
+def media(kind: str, size_bytes: int = 10, shows: str = "text") -> Media:
+    return Media(kind, "stored.bin", StoredFile(b"\x01", size_bytes), 0, shows)
 
 
 @pytest.mark.parametrize(("text", "answer"), [("aZ0_-", True), ("", False), ("a.b", False), ("a/b", False), ("a" * 256, False)])
@@ -69,15 +68,11 @@ def test_the_name_is_found_in_a_disposition(given: str | None, found: str | None
     assert file_name_in(given) == found
 
 
-def test_there_are_26_types_that_are_shown_inline() -> None:
-    assert len(INLINE_TYPES) == 26
-    assert not INLINE_TYPES & {"image/svg+xml", "text/html", "application/pdf"}
-
-
 @pytest.mark.parametrize(
     ("kind", "name", "answer"),
     [
-        ("IMAGE/PNG; x=y", None, "inline"),
+        ("text/PLAIN; x=y", None, "inline"),
+        ("image/png", None, "attachment"),
         ("image/svg+xml", "", "attachment"),
         ("text/plain", "a b.txt", 'inline; filename="a b.txt"'),
         ("text/plain", 'a"b', "inline; filename*=utf-8''a%22b"),
@@ -86,7 +81,7 @@ def test_there_are_26_types_that_are_shown_inline() -> None:
     ],
 )
 def test_the_disposition_follows_the_type_and_keeps_the_name(kind: str, name: str | None, answer: str) -> None:
-    assert disposition(kind, name) == answer
+    assert disposition(kind, name, "text") == answer
 
 
 def test_a_name_that_is_asked_for_goes_before_the_stored_one() -> None:
@@ -94,61 +89,81 @@ def test_a_name_that_is_asked_for_goes_before_the_stored_one() -> None:
     assert headers(media("text/plain"), "asked")["content-disposition"] == 'inline; filename="asked"'
 
 
+def test_a_download_can_be_asked_for_again_and_in_parts() -> None:
+    found = headers(media("text/plain"))
+    assert (found["etag"], found["accept-ranges"]) == ('"01"', "bytes")
+
+
 def test_a_thumbnail_needs_a_size_and_a_known_method() -> None:
-    assert wanted_thumbnail(1, 2, "crop", None) == Wanted(1, 2, "crop", None)
+    assert wanted_thumbnail(Wanted(1, 2, "crop", None)) == Wanted(1, 2, "crop", None)
     for width, height, method in ((0, 1, "crop"), (1, 0, "crop"), (1, 1, "stretch")):
-        assert isinstance(wanted_thumbnail(width, height, method, None), Refused)
-
-
-JPEG, GIF = b"\xff\xd8\xff\xe0", b"GIF89a"
-MOVING_PNG = PNG[:8] + b"....IHDR....acTL....IDAT"
-WEBP = b"RIFF....WEBPVP8X....\x10"
-MOVING_WEBP = b"RIFF....WEBPVP8X....\x12"
+        assert isinstance(wanted_thumbnail(Wanted(width, height, method, None)), Refused)
 
 
 @pytest.mark.parametrize(
-    ("head", "found"),
+    ("wanted", "kind", "name"),
     [
-        (JPEG, Picture("jpeg", False)),
-        (PNG, Picture("png", False)),
-        (MOVING_PNG, Picture("png", True)),
-        (PNG[:12], Picture("png", True)),
-        (GIF, Picture("gif", True)),
-        (WEBP, Picture("webp", False)),
-        (MOVING_WEBP, Picture("webp", True)),
-        (b"RIFF....WEBPVP8 ....\x02", Picture("webp", False)),
-        (b"RIFF....WAVE", None),
-        (b"<svg", None),
-        (b"", None),
+        (Wanted(32, 32, "crop", None), "jpeg", "32x32c"),
+        (Wanted(33, 10, "crop", None), "jpeg", "96x96c"),
+        (Wanted(97, 97, "crop", None), "jpeg", "320x240s"),
+        (Wanted(32, 32, "scale", None), "jpeg", "320x240s"),
+        (Wanted(320, 241, "scale", None), "jpeg", "640x480s"),
+        (Wanted(800, 600, "scale", None, "image/webp,*/*"), "jpeg", "800x600s+webp"),
+        (Wanted(801, 1, "scale", None), "jpeg", "full"),
+        (Wanted(1, 1, "scale", True), "gif", "320x240s+moves"),
+        (Wanted(1, 1, "scale", False), "gif", "320x240s"),
+        (Wanted(1, 1, "scale", True), "jpeg", "320x240s"),
     ],
 )
-def test_a_picture_is_known_by_its_first_bytes(head: bytes, found: Picture | None) -> None:
-    assert picture(head) == found
+def test_one_of_few_thumbnails_is_served_and_none_is_smaller_than_asked(wanted: Wanted, kind: str, name: str) -> None:
+    assert variant(wanted, kind).name == name
 
 
 @pytest.mark.parametrize(
-    ("kind", "head", "animated", "status"),
-    [
-        ("image/png", PNG, False, None),
-        ("image/png", MOVING_PNG, None, None),
-        ("image/png", MOVING_PNG, False, 400),
-        ("image/gif", GIF, True, None),
-        ("image/gif", GIF, False, 400),
-        ("image/png", JPEG, None, 400),
-        ("image/png", b"<html>", None, 400),
-        ("text/plain", PNG, None, 400),
-    ],
+    ("kind", "size_bytes", "status"),
+    [("png", 1, None), ("text", 1, 400), ("other", 1, 400), ("png", limits.thumbnail_source_bytes_max + 1, 413)],
 )
-def test_an_original_stands_for_its_thumbnail_if_it_is_what_it_says_and_still_if_it_must_be(
-    kind: str, head: bytes, animated: bool | None, status: int | None
-) -> None:
-    refused = original_as_thumbnail(media(kind), head, Wanted(1, 1, "scale", animated))
+def test_there_are_thumbnails_of_pictures_that_are_not_too_large(kind: str, size_bytes: int, status: int | None) -> None:
+    refused = has_thumbnails(media("image/png", size_bytes, kind))
     assert (None if refused is None else refused.status) == status
 
 
-def test_a_large_original_is_no_thumbnail() -> None:
-    refused = original_as_thumbnail(
-        media("image/png", limits.thumbnail_original_bytes_max + 1), PNG, Wanted(1, 1, "crop", None)
-    )
-    assert refused is not None
-    assert refused.status == 413
+@pytest.mark.parametrize(
+    ("quota", "more", "is_refused"),
+    [
+        (Quota(), 10**12, False),
+        (Quota(bytes_max=110), 10, False),
+        (Quota(bytes_max=110), 11, True),
+        (Quota(files_max=6), 1, False),
+        (Quota(files_max=5), 0, True),
+        (Quota(bytes_per_day_max=60), 10, False),
+        (Quota(bytes_per_day_max=60), 11, True),
+    ],
+)
+def test_a_quota_bounds_bytes_files_and_bytes_of_a_day(quota: Quota, more: int, is_refused: bool) -> None:
+    refused = over_quota(quota, Usage(bytes=100, files=5, bytes_of_day=50), more)
+    assert (refused is not None and (refused.status, refused.errcode) == (403, "M_FORBIDDEN")) is is_refused
+
+
+def test_an_event_shows_its_file_and_its_thumbnail_encrypted_or_not() -> None:
+    content = {
+        "url": "mxc://here.example/a",
+        "file": {"url": "mxc://here.example/b"},
+        "info": {"thumbnail_url": "mxc://here.example/c", "thumbnail_file": {"url": "mxc://here.example/d"}},
+        "m.new_content": {"url": "mxc://here.example/e", "m.new_content": {"url": "mxc://here.example/f"}},
+    }
+    assert shown_media(content, "here.example") == ["a", "b", "c", "d", "e"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"url": 5, "info": [], "file": "x", "m.new_content": 1},
+        {"url": "mxc://there.example/a"},
+        {"url": "mxc://here.example/a/../b"},
+        {"file": {"url": None}, "info": {}},
+    ],
+)
+def test_an_event_that_names_nothing_of_ours_shows_nothing(content: dict[str, object]) -> None:
+    assert shown_media(content, "here.example") == []

@@ -4,8 +4,9 @@ from email.message import EmailMessage
 
 import pytest
 
-from tests.unit.server.media.world import ALICE, HERE, PNG, THERE, World
-from watchword.base.errors import BadRequest, Refusal
+from tests.unit.server.media.pictures import noise
+from tests.unit.server.media.world import ALICE, BOB, HERE, PNG, THERE, World, content_of
+from watchword.base.errors import BadRequest, NotFound, Refusal
 from watchword.edge.endpoint import Auth
 from watchword.server.media.endpoints import ENDPOINTS
 
@@ -35,11 +36,91 @@ async def test_a_header_cannot_be_smuggled_in_a_name_or_a_type(world: World) -> 
     assert headers["content-disposition"] == "attachment; filename*=utf-8''aset-cookie%3A%20a%3Db%22"
 
 
+async def test_a_page_that_calls_itself_a_picture_is_an_attachment(world: World) -> None:
+    media_id = await world.upload(b"<!doctype html><script>alert(1)</script>", "image/png", "a.png")
+    _, headers = await world.download(media_id)
+    assert headers["content-type"] == "image/png"
+    assert headers["content-disposition"] == 'attachment; filename="a.png"'
+    assert headers["x-content-type-options"] == "nosniff"
+
+
 async def test_a_small_picture_stands_for_its_thumbnail(world: World) -> None:
     media_id = await world.upload(PNG, "image/png")
-    path = f"/_matrix/client/v1/media/thumbnail/{HERE}/{media_id}"
-    content, headers = await world.ask("GET", path, query="width=32&height=32&method=crop&animated=false")
-    assert (content, headers["content-type"]) == (PNG, "image/png")
+    content, headers = await world.thumbnail(media_id, "width=32&height=32&method=crop&animated=false")
+    assert (content, headers["content-type"], headers["vary"]) == (PNG, "image/png", "Accept")
+    assert headers["content-disposition"] == 'inline; filename="thumbnail.png"'
+
+
+@pytest.mark.parametrize("prefix", ["/_matrix/client/v1/media", "/_matrix/client/unstable/org.matrix.msc3916/media"])
+async def test_clients_read_under_the_old_name_too(world: World, prefix: str) -> None:
+    media_id = await world.upload(PNG, "image/png")
+    assert (await world.ask("GET", f"{prefix}/download/{HERE}/{media_id}"))[0] == PNG
+    assert (await world.ask("GET", f"{prefix}/download/{HERE}/{media_id}/a.png"))[0] == PNG
+    assert (await world.ask("GET", f"{prefix}/thumbnail/{HERE}/{media_id}", query="width=1&height=1"))[0] == PNG
+    assert (await world.ask("GET", f"{prefix}/config"))[0] == {"m.upload.size": 1_000_000}
+
+
+# Parts
+
+
+async def test_a_part_of_a_file_comes_with_its_place(world: World) -> None:
+    content = noise(300_000)
+    media_id = await world.upload(content)
+    path = f"/_matrix/client/v1/media/download/{HERE}/{media_id}"
+    reply = await world.reply("GET", path, headers={"range": "bytes=100000-299998"})
+    assert reply.status == 206
+    assert reply.headers["content-range"] == "bytes 100000-299998/300000"
+    assert reply.headers["content-length"] == "199999"
+    assert await content_of(reply) == content[100_000:299_999]
+
+
+async def test_a_part_behind_the_end_is_416(world: World) -> None:
+    path = f"/_matrix/client/v1/media/download/{HERE}/{await world.upload(b'1234')}"
+    reply = await world.reply("GET", path, headers={"range": "bytes=4-"})
+    assert (reply.status, reply.headers["content-range"]) == (416, "bytes */4")
+    assert b"errcode" in await content_of(reply)
+
+
+async def test_what_the_client_has_is_not_sent_again(world: World) -> None:
+    path = f"/_matrix/client/v1/media/download/{HERE}/{await world.upload(b'1234')}"
+    _, headers = await world.ask("GET", path)
+    reply = await world.reply("GET", path, headers={"if-none-match": headers["etag"]})
+    assert (reply.status, await content_of(reply), reply.headers["etag"]) == (304, b"", headers["etag"])
+    assert "content-length" not in reply.headers
+    changed = await world.reply("GET", path, headers={"range": "bytes=1-1", "if-range": '"other"'})
+    assert (changed.status, await content_of(changed)) == (200, b"1234")
+
+
+async def test_head_says_what_would_come(world: World) -> None:
+    path = f"/_matrix/client/v1/media/download/{HERE}/{await world.upload(b'1234')}"
+    reply = await world.reply("HEAD", path)
+    assert (reply.status, await content_of(reply)) == (200, b"")
+    assert (reply.headers["content-length"], reply.headers["accept-ranges"]) == ("4", "bytes")
+
+
+# Deleting
+
+
+async def test_who_uploaded_a_file_may_delete_it_and_nobody_else_but_an_administrator(world: World) -> None:
+    media_id = await world.upload(b"1234")
+    path = f"/_watchword/client/v1/media/{media_id}"
+    with pytest.raises(NotFound):
+        await world.ask("DELETE", path, user=BOB)
+    assert (await world.ask("DELETE", path))[0] == {}
+    with pytest.raises(NotFound):
+        await world.download(media_id)
+    assert world.on_disk() == []
+    other = await world.upload(b"5678")
+    await world.ask("DELETE", f"/_watchword/client/v1/media/{other}", user=BOB, is_admin=True)
+    with pytest.raises(NotFound):
+        await world.download(other)
+
+
+@pytest.mark.parametrize("path", ["/_matrix/client/v1/media/preview_url", "/_matrix/media/v3/preview_url"])
+async def test_previews_are_off_unless_configured(world: World, path: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        await world.ask("GET", path, query="url=https://example.org/")
+    assert (refused.value.status, refused.value.errcode) == (403, "M_FORBIDDEN")
 
 
 @pytest.mark.parametrize(
@@ -74,8 +155,8 @@ async def test_only_the_frozen_endpoints_need_no_authentication() -> None:
     assert all(row.path.startswith("/_matrix/media/v3/") for row in ENDPOINTS if row.auth is Auth.NONE)
 
 
-@pytest.mark.parametrize("kind", ["download", "thumbnail"])
-async def test_another_server_gets_two_parts(world: World, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), [("download", "a.png"), ("thumbnail", "thumbnail.png")])
+async def test_another_server_gets_two_parts(world: World, kind: str, name: str) -> None:
     media_id = await world.upload(PNG + b"line\r\n--\r\n\x00\xff", "image/png", "a.png")
     path, query = f"/_matrix/federation/v1/media/{kind}/{media_id}", "width=1&height=1"
     body, headers = await world.ask("GET", path, query=query)
@@ -83,7 +164,8 @@ async def test_another_server_gets_two_parts(world: World, kind: str) -> None:
     message = email.message_from_bytes(raw, EmailMessage, policy=email.policy.HTTP)
     about, file = message.iter_parts()
     assert (about.get_content_type(), about.get_content().strip()) == ("application/json", b"{}")
-    assert (file.get_content_type(), file["content-disposition"]) == ("image/png", 'inline; filename="a.png"')
+    assert file.get_content_type() == "image/png"
+    assert file["content-disposition"] == f'inline; filename="{name}"'
     assert b"\r\n\r\n" + PNG + b"line\r\n--\r\n\x00\xff\r\n--" in body
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.server.media.world import BOB, HERE, THERE, World
+from tests.unit.server.media.world import ALICE, BOB, HERE, PNG, THERE, World
 from watchword.base.errors import PeerError, Refusal
-from watchword.server.media.commands import MediaName, MediaSettings
+from watchword.server.media import tables
+from watchword.server.media.commands import MediaName, MediaSettings, Quota
 
 
 async def settle() -> None:
@@ -22,7 +23,7 @@ async def refusal(awaitable: object) -> tuple[int, str]:
 
 
 async def test_what_was_uploaded_comes_back(world: World) -> None:
-    content = bytes(range(256)) * 2_000
+    content = PNG + bytes(range(256)) * 2_000
     media_id = await world.upload(content, "image/png", "caf%C3%A9.png")
     found, headers = await world.download(media_id)
     assert found == content
@@ -173,10 +174,10 @@ async def test_a_download_does_not_wait_for_ever(world: World) -> None:
 
 
 async def test_media_of_another_server_is_fetched_once_and_kept(world: World) -> None:
-    world.other.files["abc"] = ("image/jpeg", "a.jpg", [b"12", b"34"])
+    world.other.files["abc"] = ("text/plain", "a.txt", [b"12", b"34"])
     found = await asyncio.gather(*(world.download("abc", THERE) for _ in range(10)))
     assert {content for content, _ in found} == {b"1234"}
-    assert found[0][1]["content-disposition"] == 'inline; filename="a.jpg"'
+    assert found[0][1]["content-disposition"] == 'inline; filename="a.txt"'
     assert world.other.downloads == 1
 
 
@@ -230,3 +231,64 @@ async def test_frozen_media_is_found_only_if_it_was_stored_before(tmp_path: Path
     assert await refusal(world.ask("GET", path + late)) == (404, "M_NOT_FOUND")
     assert await refusal(world.service.find_frozen(MediaName(THERE, early))) == (404, "M_NOT_FOUND")
     await world.close()
+
+
+async def test_a_copy_whose_file_was_lost_is_fetched_again_whatever_comes(world: World) -> None:
+    world.other.files["abc"] = (None, None, [b"1234"])
+    await world.download("abc", THERE)
+    world.on_disk()[0].unlink()
+    world.other.files["abc"] = (None, None, [b"other"])
+    assert (await world.download("abc", THERE))[0] == b"other"
+    assert (await world.download("abc", THERE))[0] == b"other"
+    assert world.other.downloads == 2
+
+
+async def test_the_same_bytes_of_two_servers_are_one_file(world: World) -> None:
+    world.other.files["abc"] = (None, None, [b"1234"])
+    await world.download("abc", THERE)
+    await world.upload(b"1234")
+    assert len(world.on_disk()) == 1
+
+
+# Quotas
+
+
+async def test_uploads_beyond_a_quota_are_forbidden_but_not_to_administrators(tmp_path: Path) -> None:
+    world = await World(tmp_path, MediaSettings(quota=Quota(bytes_max=10, files_max=3))).start()
+    await world.upload(b"12345")
+    assert await refusal(world.upload(b"123456")) == (403, "M_FORBIDDEN")
+    await settle()
+    assert len(world.on_disk()) == 1
+    await world.upload(b"1234")
+    await world.upload(b"")
+    assert await refusal(world.upload(b"")) == (403, "M_FORBIDDEN")
+    assert await refusal(world.ask("POST", "/_matrix/media/v1/create")) == (403, "M_FORBIDDEN")
+    upload = "/_matrix/media/v3/upload"
+    await world.ask("POST", upload, user=BOB, body=[b"12345"])
+    await world.ask("POST", upload, body=[b"x" * 100], is_admin=True)
+    await world.close()
+
+
+async def test_a_quota_of_a_day_is_free_again_the_next_day(tmp_path: Path) -> None:
+    world = await World(tmp_path, MediaSettings(quota=Quota(bytes_per_day_max=5))).start()
+    await world.upload(b"12345")
+    assert await refusal(world.upload(b"1")) == (403, "M_FORBIDDEN")
+    world.clock.advance(86_400_001)
+    await world.upload(b"1")
+    await world.close()
+
+
+async def test_two_uploads_at_once_do_not_pass_a_quota_together(tmp_path: Path) -> None:
+    world = await World(tmp_path, MediaSettings(quota=Quota(bytes_max=10))).start()
+    done = await asyncio.gather(world.upload(b"a" * 8), world.upload(b"b" * 8), return_exceptions=True)
+    assert [isinstance(result, Refusal) for result in done].count(True) == 1
+    await world.close()
+
+
+async def test_a_row_of_before_files_were_looked_at_is_looked_at_when_it_is_served(world: World) -> None:
+    media_id = await world.upload(PNG, "image/png")
+    media = await world.service.find_local(media_id, 0)
+    async with world.database.write() as tx:
+        await tables.remove(tx, "", media_id)
+        await tables.add(tx, ("", media_id), ALICE, media._replace(kind=""))
+    assert (await world.service.find_local(media_id, 0)).kind == "png"

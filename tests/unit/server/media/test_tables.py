@@ -1,15 +1,33 @@
 from tests.unit.server.media.world import ALICE, World
 from watchword.server.media import tables
-from watchword.server.media.commands import Media, StoredFile
+from watchword.server.media.commands import Media, StoredFile, Usage
 
 
-async def test_a_file_of_another_server_that_is_there_already_stays(world: World) -> None:
-    media = Media("text/plain", "a", StoredFile(b"1" * 32, 1), 5)
+async def test_a_copy_is_replaced_and_an_upload_is_not(world: World) -> None:
+    media = Media("text/plain", "a", StoredFile(b"1" * 32, 1), 5, "text")
+    other = media._replace(content_type="text/css", file=StoredFile(b"2" * 32, 1))
     async with world.database.write() as tx:
-        await tables.add(tx, ("there.example", "abc"), "", media)
-        await tables.add(tx, ("there.example", "abc"), "", media._replace(content_type="text/css"))
-        assert await tables.find(tx, "there.example", "abc") == media
-        assert await tables.find(tx, "", "abc") is None
+        for name, owner, left in ((("there.example", "abc"), "", other), (("", "abc"), ALICE, media)):
+            await tables.add(tx, name, owner, media)
+            await tables.add(tx, name, owner, other)
+            assert await tables.find(tx, *name) == left
+        assert await tables.find(tx, "there.example", "abd") is None
+
+
+async def test_a_name_is_removed_once_and_gives_the_hash(world: World) -> None:
+    async with world.database.write() as tx:
+        await tables.add(tx, ("", "abc"), ALICE, Media("text/plain", "a", StoredFile(b"1" * 32, 1), 5))
+        assert await tables.owner(tx, "abc") == ALICE
+        assert [await tables.remove(tx, "", "abc"), await tables.remove(tx, "", "abc")] == [b"1" * 32, None]
+        assert await tables.owner(tx, "abc") is None
+
+
+async def test_usage_counts_bytes_files_and_the_last_day(world: World) -> None:
+    async with world.database.write() as tx:
+        assert await tables.usage(tx, ALICE, 10) == Usage(0, 0, 0)
+        for media_id, created_ts in (("a", 5), ("b", 20)):
+            await tables.add(tx, ("", media_id), ALICE, Media("text/plain", "a", StoredFile(b"1" * 32, 7), created_ts))
+        assert await tables.usage(tx, ALICE, 10) == Usage(14, 2, 7)
 
 
 async def test_expired_names_neither_count_nor_stay(world: World) -> None:

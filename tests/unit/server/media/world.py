@@ -6,26 +6,26 @@ from typing import Any
 
 import orjson
 
+from tests.unit.server.media.pictures import a_picture
 from watchword.base.clock import ManualClock
 from watchword.base.entropy import SeededEntropy
 from watchword.base.errors import PeerError
-from watchword.edge.replies import Reply, StreamReply
+from watchword.edge.fetch import Fetcher
+from watchword.edge.replies import AnyReply, Reply, StreamReply
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester, ServerRequester
 from watchword.protocol.ids import DeviceId, ServerName, UserId
 from watchword.server.media import SCHEMA
-from watchword.server.media.commands import MediaSettings
-from watchword.server.media.door import MediaDoor
+from watchword.server.media.assembly import Outside, assemble_media
+from watchword.server.media.commands import MediaSettings, PreviewSettings
 from watchword.server.media.endpoints import ENDPOINTS
 from watchword.server.media.files import Files
 from watchword.server.media.ports import RemoteFile
-from watchword.server.media.service import MediaService
-from watchword.server.media.thumbnails import Thumbnails
 from watchword.storage.migrations import migrate
 from watchword.storage.sqlite import SqliteDatabase
 
 HERE, THERE = ServerName("here.example"), ServerName("there.example")
-PNG = b"\x89PNG\r\n\x1a\n....IHDR....IDAT"
+PNG = a_picture("PNG", (4, 4))
 ALICE, BOB = UserId("@alice:here.example"), UserId("@bob:here.example")
 
 
@@ -55,51 +55,72 @@ class OtherServer:
 class World:
     """The feature as `server/app/homeserver.py` builds it, and a way to knock at its doors."""
 
-    def __init__(self, folder: Path, settings: MediaSettings) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: MediaSettings | None = None,
+        previews: PreviewSettings | None = None,
+        web: Fetcher | None = None,
+    ) -> None:
         self.folder = folder / "media"
         self.database = SqliteDatabase(folder / "server.db")
         self.clock = ManualClock()
         self.other = OtherServer()
-        entropy = SeededEntropy(1)
-        self.files = Files(self.folder, entropy)
-        self.service = MediaService(self.database, self.files, self.clock, entropy, HERE, self.other, settings)
-        self.door = MediaDoor(self.service, Thumbnails(self.files), entropy, HERE)
+        self.entropy = SeededEntropy(1)
+        self.files = Files(self.folder, self.entropy)
+        self.repository = assemble_media(
+            self.database,
+            self.files,
+            self.clock,
+            self.entropy,
+            HERE,
+            Outside(self.other, web),
+            (settings or MediaSettings(), previews or PreviewSettings()),
+        )
+        self.service = self.repository.service
+        self.removal = self.repository.removal
+        self.door = self.repository.door
+        self.sandbox = self.repository.sandboxes[0]
 
     async def start(self) -> "World":
         await migrate(self.database, [SCHEMA])
-        await self.service.start()
+        await self.repository.start()
         return self
 
     async def close(self) -> None:
-        await self.files.close()
+        await self.repository.close()
         await self.database.close()
 
-    async def ask(
+    async def reply(
         self,
         method: str,
         path: str,
         *,
         query: str = "",
         user: UserId = ALICE,
+        is_admin: bool = False,
         body: Sequence[bytes] | Callable[[], AsyncIterator[bytes]] = (),
         headers: dict[str, str] | None = None,
-    ) -> tuple[Any, dict[str, str]]:
-        """Knock: the decoded JSON or the bytes, and the headers. Refusals are raised."""
+    ) -> AnyReply:
+        """Knock. Refusals are raised."""
         stream = body if callable(body) else lambda: _stream(body)
-        asker = ServerRequester(THERE) if "/federation/" in path else Requester(user, DeviceId("D"), 1)
+        asker = ServerRequester(THERE) if "/federation/" in path else Requester(user, DeviceId("D"), 1, is_admin=is_admin)
         for row in ENDPOINTS:
             params = _match(row.path, path)
-            if row.method == method and params is not None:
+            if row.method == ("GET" if method == "HEAD" else method) and params is not None:
                 request = Request(method, path, query, params=params, headers=headers or {}, stream=stream)
-                reply = await row.handler(request, asker, self.door)
-                assert reply.status == 200
-                if isinstance(reply, Reply):
-                    return orjson.loads(reply.body), dict(reply.headers)
-                assert isinstance(reply, StreamReply)
-                content = b"".join([piece async for piece in reply.pieces])
-                assert len(content) == int(reply.headers["content-length"])
-                return content, dict(reply.headers)
+                return await row.handler(request, asker, self.door)
         raise AssertionError(f"no endpoint {method} {path}")
+
+    async def ask(self, method: str, path: str, **more: Any) -> tuple[Any, dict[str, str]]:
+        """Knock: the decoded JSON or the bytes, and the headers. Refusals are raised."""
+        reply = await self.reply(method, path, **more)
+        assert reply.status == 200
+        if isinstance(reply, Reply):
+            return orjson.loads(reply.body), dict(reply.headers)
+        content = await content_of(reply)
+        assert len(content) == int(reply.headers["content-length"])
+        return content, dict(reply.headers)
 
     async def upload(self, content: bytes, content_type: str = "text/plain", name: str | None = None) -> str:
         """Upload as a client; the media ID."""
@@ -114,9 +135,20 @@ class World:
     ) -> tuple[Any, dict[str, str]]:
         return await self.ask("GET", f"/_matrix/client/v1/media/download/{server}/{media_id}{suffix}", query=query)
 
+    async def thumbnail(self, media_id: str, query: str, server: str = HERE, **more: Any) -> tuple[bytes, dict[str, str]]:
+        return await self.ask("GET", f"/_matrix/client/v1/media/thumbnail/{server}/{media_id}", query=query, **more)
+
     def on_disk(self) -> list[Path]:
         """Every file of the repository."""
         return sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+
+async def content_of(reply: AnyReply) -> bytes:
+    """The whole body."""
+    if isinstance(reply, Reply):
+        return reply.body
+    assert isinstance(reply, StreamReply)
+    return b"".join([piece async for piece in reply.pieces])
 
 
 async def _stream(pieces: Sequence[bytes]) -> AsyncIterator[bytes]:

@@ -14,6 +14,12 @@ from selectolax.lexbor import LexborHTMLParser
 _TITLE_MAX, _TEXT_MAX, _ADDRESS_MAX = 300, 1_000, 2_048
 _SCANNED_BYTES = 4_096
 _TAGS_MAX = 5_000
+_DEPTH_MAX = 1_000
+_TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:-]{0,30})")
+_NEVER_NEST = frozenset(
+    "area base br col embed hr img input link meta p param source track wbr script style title textarea".split()
+)
+_FOLLOW_EACH_OTHER = frozenset("dd dt li option td th tr".split())
 _WANTED = {
     "og:title": _TITLE_MAX,
     "og:description": _TEXT_MAX,
@@ -85,7 +91,7 @@ def prepare() -> None:
 
 def describe(data: bytes, charset: str) -> dict[str, Any]:
     """The page's own words: `og` (og:… → text), `base`, `oembed` (addresses as written, or "")."""
-    tree = LexborHTMLParser(decoded(data, charset))
+    tree = LexborHTMLParser(shallow(decoded(data, charset)))
     named = _metas(tree)
     found: dict[str, str] = {}
     for name, most in _WANTED.items():
@@ -119,6 +125,27 @@ def decoded(data: bytes, charset: str) -> str:
         return codecs.getincrementaldecoder("utf-8")("strict").decode(data)
     except UnicodeDecodeError:
         return data.decode("cp1252", "replace")
+
+
+def shallow(text: str) -> str:
+    """The page up to where its elements nest so deeply that nobody wrote it by hand.
+
+    The parser's time grows with the square of the depth. Counted from above: an element counts as closed only by its own
+    tag next in turn, so that no trick hides depth; what a careless page leaves open costs it the end of a long text.
+    """
+    open_tags: list[str] = []
+    for tag in _TAG.finditer(text):
+        name = tag[2].lower()
+        if name in _NEVER_NEST:
+            continue
+        if tag[1]:
+            if open_tags and open_tags[-1] == name:
+                open_tags.pop()
+        elif not (open_tags and open_tags[-1] == name and name in _FOLLOW_EACH_OTHER):
+            open_tags.append(name)
+            if len(open_tags) > _DEPTH_MAX:
+                return text[: tag.start()]
+    return text
 
 
 def clean(text: str, most: int) -> str:
