@@ -518,6 +518,13 @@ class WellKnown(Struct, frozen=True):
             expected='a host with or without port such as "matrix.example.org:443"',
         ),
     ] = None
+    policy_server_key: Annotated[
+        str | None,
+        Meta(
+            pattern="^[A-Za-z0-9+/]{43}$",
+            description="The public key of the policy server under this name, Ed25519 in unpadded base64; unset says nothing.",
+        ),
+    ] = None
 
 
 class Contact(Struct, frozen=True):

@@ -167,6 +167,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
     return DiscoverySettings(
         client_base_url=(config.well_known.client_base_url or config.base_url),
         server_delegation=config.well_known.server,
+        policy_server_key=config.well_known.policy_server_key,
         support_contacts=contacts,
         support_page=contact.support_page,
         unstable_features=unstable_features(config),

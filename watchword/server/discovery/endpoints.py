@@ -28,6 +28,10 @@ async def well_known_support(request: Request, _: None, discovery: Discovery) ->
     return _announced(discovery.well_known_support)
 
 
+async def well_known_policy_server(request: Request, _: None, discovery: Discovery) -> Reply:
+    return _announced(discovery.well_known_policy_server)
+
+
 def _announced(encoded: bytes | None) -> Reply:
     if encoded is None:
         raise NotFound("This server does not announce that.")
@@ -72,6 +76,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/.well-known/matrix/support",
         well_known_support,
         "client-server-api#getwell-knownmatrixsupport",
+        auth=Auth.NONE,
+        rate=Rate.NONE,
+    ),
+    Endpoint(
+        "GET",
+        "/.well-known/matrix/policy_server",
+        well_known_policy_server,
+        "client-server-api#getwell-knownmatrixpolicy_server",
         auth=Auth.NONE,
         rate=Rate.NONE,
     ),

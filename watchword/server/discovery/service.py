@@ -29,6 +29,8 @@ class Discovery:
         )
         self.well_known_support = _encoded(_support(settings))
         # By whether the requester is an administrator, and whether he signed in through OAuth.
+        key = settings.policy_server_key
+        self.well_known_policy_server = None if key is None else orjson.dumps({"public_keys": {"ed25519": key}})
         self._capabilities = {
             (is_admin, is_oauth): orjson.dumps({"capabilities": {**found, **(_moderation(settings) if is_admin else {})}})
             for is_oauth, found in ((False, _capabilities(settings)), (True, _for_oauth(_capabilities(settings))))

@@ -22,7 +22,8 @@ class Contact:
 class DiscoverySettings:
     """None, or an empty sequence, means: not announced, and answered 404 where it has a path of its own.
 
-    client_base_url: `m.homeserver.base_url`. server_delegation: `m.server`, host and port.
+    client_base_url: `m.homeserver.base_url`. server_delegation: `m.server`, host and port. policy_server_key: of the
+    policy server under this name, Ed25519 in unpadded base64.
     unstable_features: exactly those that are served. may_lock, may_suspend: what administrators may do.
     """
 
@@ -30,6 +31,7 @@ class DiscoverySettings:
     identity_base_url: str | None = None
     client_extra: Mapping[str, object] = field(default_factory=dict)
     server_delegation: str | None = None
+    policy_server_key: str | None = None
     support_contacts: Sequence[Contact] = ()
     support_page: str | None = None
     unstable_features: Mapping[str, bool] = field(default_factory=dict)

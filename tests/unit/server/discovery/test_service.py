@@ -30,7 +30,7 @@ async def test_every_version_from_1_1_to_1_19_is_listed() -> None:
     assert body["unstable_features"] == {"org.x": True}
 
 
-@pytest.mark.parametrize("name", ["client", "server", "support"])
+@pytest.mark.parametrize("name", ["client", "server", "support", "policy_server"])
 async def test_what_is_not_configured_is_not_found(name: str) -> None:
     with pytest.raises(NotFound):
         await asked(f"/.well-known/matrix/{name}")
@@ -78,3 +78,8 @@ async def test_guests_may_set_their_name_alone() -> None:
     found = (await asked("/_matrix/client/v3/capabilities", kind=Kind.GUEST))["capabilities"]
     assert found["m.change_password"] == {"enabled": False}
     assert found["m.profile_fields"]["allowed"] == ["displayname"]
+
+
+async def test_the_key_of_a_policy_server_is_announced() -> None:
+    settings = DiscoverySettings(policy_server_key="A" * 43)
+    assert await asked("/.well-known/matrix/policy_server", settings) == {"public_keys": {"ed25519": "A" * 43}}
