@@ -43,7 +43,9 @@ class Redactions:
 
     async def flags_of(self, tx: Tx, room: Room, pdu: Pdu) -> int:
         """HIDDEN for a redaction that cannot be shown yet, or ever; 0 for everything else."""
-        if pdu.type != event_types.REDACTION or pdu.redacts is None or room.version.redactions_in_auth_rules:
+        if pdu.type != event_types.REDACTION or pdu.redacts is None or pdu.state_key is not None:
+            return 0
+        if room.version.redactions_in_auth_rules:
             return 0
         target = await self.events.one(tx, pdu.redacts)
         allowed = target is not None and may_redact(pdu, target.pdu, room.levels(), room.version)
