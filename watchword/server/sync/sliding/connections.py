@@ -172,8 +172,11 @@ class Connections:
         keys.add(key)
         if len(keys) > limits.sliding_connections_per_device_max:
             self._forget(min((known for known in keys if known != key), key=lambda known: self._known[known].used_ms))
-        while len(self._known) > limits.sliding_connections_max:
-            await self._rest(next(iter(self._known.values())))
+        if len(self._known) > limits.sliding_connections_max:
+            idle = (known for known in self._known.values() if not known.in_use and known is not connection)
+            longest = next(idle, None)
+            if longest is not None:
+                await self._rest(longest)
 
     def _forget(self, key: Key) -> None:
         if self._known.pop(key, None) is not None:
@@ -198,11 +201,12 @@ class Connections:
         """Save a connection that nobody uses, and let it go."""
         if connection.unsaved:
             await self._save([connection])
-        if self._known.get(connection.key) is connection and not connection.unsaved:
+        # Its client may have come back while it was being written.
+        if self._known.get(connection.key) is connection and not connection.unsaved and not connection.in_use:
             self._forget(connection.key)
 
     async def _save(self, connections: list[Connection]) -> None:
-        async with self._database.write(wait=False) as tx:
+        async with self._database.write() as tx:
             for connection in connections:
                 connection.unsaved = False
                 await tables.save(tx, connection.key, connection.used_ms, saved_form(connection))
@@ -216,10 +220,6 @@ class Connections:
         with suppress(StorageError):
             for start in range(0, len(unsaved), _SAVED_AT_ONCE):
                 await self._save(unsaved[start : start + _SAVED_AT_ONCE])
-            if unsaved:
-                # What was not waited for is durable with what comes after it.
-                async with self._database.write():
-                    pass
 
     async def run(self) -> None:
         """Save those who rest and drop what is over. Runs until cancelled."""
@@ -236,7 +236,7 @@ class Connections:
             if not connection.in_use and now_ms - connection.used_ms >= limits.sliding_rest_after_ms
         ]
         for connection in resting:
-            await self._rest(connection)
+            await self._rest(connection)  # One by one: nobody waits for it, and the pen is free in between.
         gone, self._gone = self._gone, set()
         async with self._database.write(wait=False) as tx:
             for device in gone:

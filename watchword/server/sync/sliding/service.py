@@ -68,11 +68,11 @@ class SlidingSync:
         key = (user_id, device_id or "", request.conn_id)
         connection, base = await self.connections.open(key, request.pos)
         reader = Reader(user_id, device_id)
-        if request.extensions.to_device is not None:
-            await self.extensions.acknowledge(reader, request.extensions.to_device, self.log.position)
         deadline_ms = self.clock.monotonic_ms() + min(request.timeout_ms, limits.sync_timeout_ms_max)
         connection.in_use += 1
         try:
+            if request.extensions.to_device is not None:
+                await self.extensions.acknowledge(reader, request.extensions.to_device, self.log.position)
             while True:
                 woken = self.waiting.enter(user_id)
                 try:
