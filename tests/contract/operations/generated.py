@@ -158,15 +158,15 @@ def is_known(operation: Operation) -> bool:
     return (operation.document, operation.method, operation.path) in _schemas()
 
 
-def fitting(operation: Operation) -> st.SearchStrategy[Draft]:
+def fitting(operation: Operation, _: Mapping[str, Any]) -> st.SearchStrategy[Draft]:
     """Requests that fit the schema."""
     return _of_schema(operation, GenerationMode.POSITIVE)
 
 
-def breaking(operation: Operation) -> st.SearchStrategy[Draft]:
+def breaking(operation: Operation, values: Mapping[str, Any]) -> st.SearchStrategy[Draft]:
     """Requests that break the schema somewhere, where they can."""
     if not shapes.parameters_of(operation) and "requestBody" not in operation.described:
-        return fitting(operation)
+        return fitting(operation, values)
     return _of_schema(operation, GenerationMode.NEGATIVE)
 
 
@@ -245,13 +245,13 @@ def _of_tables(operation: Operation) -> Sequence[Rule]:
 
 
 @st.composite
-def nearly(draw: st.DrawFn, operation: Operation) -> Draft:
-    """A request of the tables of roles with one thing changed, or nothing."""
+def nearly(draw: st.DrawFn, operation: Operation, values: Mapping[str, Any]) -> Draft:
+    """A request of the tables of roles with one thing changed, or nothing. values: what whole values in braces are."""
     rule = draw(st.sampled_from(_of_tables(operation)))
     path, _, query = rule.target.partition("?")
     segments = path.split("/")
     pairs = [(name, value) for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)]
-    body = json.loads(json.dumps(rule.body))
+    body = _with_values(rule.body, values)
     places = ["body"] * 4 if isinstance(body, dict) and body else []
     places += [place for place, there in (("query", pairs), ("path", "{" in path)) if there] + ["nothing", "more"]
     match draw(st.sampled_from(places)):
@@ -274,6 +274,14 @@ def nearly(draw: st.DrawFn, operation: Operation) -> Draft:
             pass
     pairs += [(name, "0") for name in _waits(operation) if name not in dict(pairs)]
     return Draft(tuple(segments), tuple(pairs), body)
+
+
+def _with_values(value: Any, values: Mapping[str, Any]) -> Any:
+    if isinstance(value, str):
+        return values.get(value, value)
+    if isinstance(value, dict):
+        return {key: _with_values(each, values) for key, each in value.items()}
+    return [_with_values(each, values) for each in value] if isinstance(value, list) else value
 
 
 @st.composite

@@ -16,11 +16,13 @@ from tests.end_to_end.harness.peer_rooms import PeerRoom
 from tests.end_to_end.harness.peers import Peer
 from tests.end_to_end.harness.servers import Server
 from tests.end_to_end.harness.wire import Answer
+from watchword.protocol.room_versions import ROOM_VERSIONS
 from watchword.protocol.signatures import SigningKey, sign_json
 
 V3 = "/_matrix/client/v3"
 V1 = "/_matrix/client/v1"
 PASSWORD = "correct horse"
+_WHEN_MS = 1_700_000_000_000
 
 OUTSIDE = ("nobody", "unknown")
 PEOPLE = ("owner", "member", "stranger", "left", "banned", "invited", "admin", "suspended", "locked")
@@ -49,16 +51,17 @@ class Secret:
 
 @dataclass
 class Cast:
-    """Everybody and everything. names: what stands in braces → what it is."""
+    """Everybody and everything. names: what stands in braces → what it is; values: the same for whole JSON values."""
 
     sessions: dict[str, Session] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
     secrets: list[Secret] = field(default_factory=list)
 
     def resolve(self, value: Any, me: Session) -> Any:
         """A JSON value with every name in braces replaced, in keys as well."""
         if isinstance(value, str):
-            return self._text(value, me)
+            return self.values[value] if value in self.values else self._text(value, me)
         if isinstance(value, dict):
             return {self._text(key, me) if isinstance(key, str) else key: self.resolve(each, me) for key, each in value.items()}
         if isinstance(value, list):
@@ -113,6 +116,7 @@ class Builder:
         self._people()
         self._hall()
         self._other_rooms()
+        self._events_of_peers()
         self._owner_has_things()
         self._secrets()
         self._name("token:now", self.ask("stranger", "GET", f"{V3}/sync?timeout=0")["next_batch"])
@@ -235,6 +239,34 @@ class Builder:
         self._name("room:space", self.ask("owner", "POST", f"{V3}/createRoom", space)["room_id"])
         self.in_room("owner", "space", "POST", "invite", {"user_id": self.user("member")})
         self.in_room("member", "space", "POST", "join", {})
+
+    def _events_of_peers(self) -> None:
+        """Events that other servers could hand over now: signed, and right at this moment of the rooms."""
+        for name, peer_name, room, membership in (
+            ("far-join", FAR, "square", "join"),
+            ("far-knock", FAR, "gate", "knock"),
+            ("near-leave", NEAR, "hall", "leave"),
+        ):
+            peer = _PlayedPeer(self.stage, peer_name)
+            hosted = PeerRoom(cast(Peer, peer), ROOM_VERSIONS["12"], self.room(room))
+            where = f"/_matrix/federation/v1/make_{membership}/{quote(hosted.room_id)}/{quote(hosted.user)}?ver=12"
+            template = loaded(peer.ask(None, "GET", where))["event"]
+            self._event_of_peer(name, hosted, hosted.seal({**template, "origin_server_ts": _WHEN_MS}))
+        theirs = PeerRoom(cast(Peer, _PlayedPeer(self.stage, FAR)), ROOM_VERSIONS["12"])
+        theirs._make()
+        self._name("room:far", theirs.room_id)
+        self.cast.values["{state:far}"] = [theirs.events[theirs.state["m.room.create", ""]]]
+        invite = theirs.event("m.room.member", {"membership": "invite"}, self.user("stranger"))
+        self._event_of_peer("far-invite", theirs, invite)
+        near = cast(Peer, _PlayedPeer(self.stage, NEAR))
+        after = self.cast.names["{event:after}"]
+        text = {"msgtype": "m.text", "body": "from near"}
+        message = PeerRoom(near, ROOM_VERSIONS["12"], self.room("hall"), ends=[after], depth=20).event("m.room.message", text)
+        self.cast.values["{pdu:near-message}"] = message
+
+    def _event_of_peer(self, name: str, room: PeerRoom, event: dict[str, Any]) -> None:
+        self.cast.values[f"{{pdu:{name}}}"] = event
+        self._name(f"event:{name}", room.id_of(event))
 
     # What is the owner's alone
 
