@@ -20,7 +20,7 @@ from watchword.edge.request import Request
 from watchword.edge.requester import Kind, Requester
 from watchword.protocol.ids import ServerName, UserId
 from watchword.server.accounts import SCHEMA
-from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
+from watchword.server.accounts.assembly import AccountPorts, Accounts, OutsideServices, assemble_accounts
 from watchword.server.accounts.commands import AccountSettings, CreateInvitation
 from watchword.server.accounts.endpoints import ENDPOINTS
 from watchword.server.changes import Change, decode_change, encode_change
@@ -108,14 +108,16 @@ class House:
         )
 
         async def pieces() -> AsyncIterator[bytes]:
-            yield urlencode(form or {}).encode()
+            yield orjson.dumps(body) if form is None and body is not None else urlencode(form or {}).encode()
 
+        headers = {"user-agent": "test"} if by is None else {"authorization": f"Bearer {by}", "user-agent": "test"}
+        headers["content-type"] = "application/json" if form is None else "application/x-www-form-urlencoded"
         request = Request(
             method,
             path,
             urlencode(query),
             params={name: unquote(value) for name, value in params.items()},
-            headers={"user-agent": "test"} if by is None else {"authorization": f"Bearer {by}", "user-agent": "test"},
+            headers=headers,
             client_address=address,
             json=body,
             stream=pieces,
@@ -131,7 +133,7 @@ class House:
         except Refusal as refusal:
             return Answer(refusal.status, refusal.body(), refusal.headers)
         assert isinstance(reply, Reply)
-        is_json = reply.headers["content-type"] == "application/json"
+        is_json = reply.headers.get("content-type") == "application/json"
         return Answer(reply.status, orjson.loads(reply.body) if is_json else reply.body.decode(), reply.headers)
 
     async def user(self, name: str, *, admin: bool = False, **login: Any) -> Mapping[str, Any]:
@@ -170,7 +172,9 @@ async def houses(tmp_path: Path, settings: AccountSettings) -> AsyncIterator[Cal
         log: Log[Change] = Log(database, encode_change, decode_change)
         clock = ManualClock()
         elsewhere = Elsewhere()
-        ports = AccountPorts(elsewhere, elsewhere, elsewhere, elsewhere)
+        ports = AccountPorts(
+            elsewhere, elsewhere, elsewhere, elsewhere, outside=changed.pop("outside", None) or OutsideServices()
+        )
         accounts = assemble_accounts(replace(settings, **changed), database, log, clock, SeededEntropy(len(opened)), ports)
         await log.start()
         opened.append(House(accounts, database, log, clock, elsewhere))
