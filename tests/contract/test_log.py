@@ -183,3 +183,16 @@ async def test_a_position_lost_by_a_refused_statement_is_given_again(database: D
             await log.append(tx, "lost")
             await tx.execute("INSERT INTO log (position, change) VALUES (1, 'twice')")
     assert await append(database, log, "kept") == 1
+
+
+async def test_a_follower_that_will_not_come_back_is_forgotten(database: Database) -> None:
+    log = await open_log(database, 4)
+    async with database.write() as tx:
+        await log.move_cursor(tx, "bridge:one", Position(3))
+        await log.move_cursor(tx, "bridge:two", Position(4))
+        await log.move_cursor(tx, "other", Position(5))
+        assert sorted(await log.cursors(tx, "bridge:")) == ["bridge:one", "bridge:two"]
+        await log.drop_cursor(tx, "bridge:one")
+    async with database.read() as view:
+        assert await log.cursors(view, "bridge:") == ["bridge:two"]
+        assert await log.cursor(view, "bridge:one") == 0
