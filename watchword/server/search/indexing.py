@@ -100,7 +100,8 @@ class MessageIndex:
     async def _text(self, tx: ReadTx, event_nid: int, room_nid: int, pdu: Pdu) -> Sequence[Step]:
         steps: list[Step] = []
         edit = None
-        if pdu.state_key is None and (found := await self.catalogue.newest_edit(tx, room_nid, pdu)) is not None:
+        found = (await self.catalogue.newest_edits(tx, room_nid, (pdu,))).get(pdu.event_id)
+        if found is not None:
             edit = found.pdu
             steps.append(Note(found.nid, event_nid))
         steps.append(Put(event_nid, room_nid, pdu.sender, pdu.origin_server_ts, words_of(pdu, edit)))

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from watchword.base import limits
+from watchword.protocol.events import Pdu
+from watchword.protocol.ids import EventId
+from watchword.server.rooms.stored import StoredEvent
 from watchword.server.rooms.view import Reader
 from watchword.server.search import tables
 from watchword.server.search.answers import Answers, Group, Page
@@ -74,14 +77,19 @@ class SearchService:
     async def _ranked(self, tx: ReadTx, walk: Walk, place: Place | None) -> list[Hit]:
         """The newest results in order of rank, beyond a place."""
         newest = await self.finder.take(tx, walk, FOREVER if place is None else place.first + 1, limits.search_ranked_max)
-        ranked = [hit._replace(rank=await self._rank(tx, walk, hit)) for hit in newest]
+        edits = await self._edits(tx, newest)
+        ranked = [hit._replace(rank=_rank(walk, hit, edits.get(hit.event.event_id))) for hit in newest]
         ranked.sort(key=_by_rank)
         return ranked if place is None else [hit for hit in ranked if _by_rank(hit) > (-place.rank, -place.entry)]
 
-    async def _rank(self, tx: ReadTx, walk: Walk, hit: Hit) -> int:
-        edit = await self.finder.catalogue.newest_edit(tx, hit.view.room.room_nid, hit.event.pdu)
-        words = words_of(hit.event.pdu, None if edit is None else edit.pdu)
-        return 0 if words is None else rank(walk.terms, words, walk.criteria.columns)
+    async def _edits(self, tx: ReadTx, hits: Sequence[Hit]) -> Mapping[EventId, StoredEvent]:
+        by_room: dict[int, list[Pdu]] = {}
+        for hit in hits:
+            by_room.setdefault(hit.view.room.room_nid, []).append(hit.event.pdu)
+        found: dict[EventId, StoredEvent] = {}
+        for room_nid, pdus in by_room.items():
+            found.update(await self.finder.catalogue.newest_edits(tx, room_nid, pdus))
+        return found
 
     # What a page says besides
 
@@ -131,6 +139,11 @@ class SearchService:
         criteria = replace(walk.criteria, limit=1)
         _, hits, _ = await self._page(tx, walk.reader, criteria, walk.terms, place)
         return place_token(place) if hits else None
+
+
+def _rank(walk: Walk, hit: Hit, edit: StoredEvent | None) -> int:
+    words = words_of(hit.event.pdu, None if edit is None else edit.pdu)
+    return 0 if words is None else rank(walk.terms, words, walk.criteria.columns)
 
 
 def _by_rank(hit: Hit) -> tuple[int, int]:
