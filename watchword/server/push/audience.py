@@ -47,7 +47,7 @@ class Audience:
         if not readers:
             return []
         event = (await self.reader.found((change.event_id,))).get(change.event_id)
-        if event is None or event.redacted_by_nid is not None:
+        if event is None or event.redacted_by_nid is not None or not event.is_shown:
             return []
         noted = await self.events.note(event, room)
         told = [(user_id, await self._notice(position, room, noted, user_id)) for user_id in readers]

@@ -83,9 +83,11 @@ def send(
     *,
     sender: UserId = ALICE,
     redacted: Pdu | None = None,
+    related: decide.Related | None = None,
     **more: Any,
 ) -> Decision:
-    return decide.send_event(room, SendEvent(ROOM, sender, kind, content or {}, **more), NOW, redacted)
+    command = SendEvent(ROOM, sender, kind, content or {}, **more)
+    return decide.send_event(room, command, NOW, redacted, related or decide.Related())
 
 
 def change(room: Snapshot, sender: UserId, action: str, target: UserId, **content: Any) -> Decision:
@@ -387,3 +389,56 @@ def test_a_message_cites_what_allows_it() -> None:
 def test_in_version_12_nobody_cites_the_create_event() -> None:
     draft = accepted(send(a_room("12", levels={"users": {BOB: 50}})))
     assert set(draft.auth_events) == {"$m.room.power_levels", f"$m.room.member{ALICE}"}
+
+
+# Relations
+
+
+def test_the_same_annotation_again_is_refused() -> None:
+    content = {"m.relates_to": {"rel_type": "m.annotation", "event_id": "$x", "key": "+"}}
+    again = send(a_room(), "m.reaction", content, related=decide.Related(is_annotated=True))
+    assert refused(again)[:2] == (400, "M_DUPLICATE_ANNOTATION")
+    accepted(send(a_room(), "m.reaction", content, related=decide.Related()))
+
+
+@pytest.mark.parametrize(("rel_type", "refusals"), [("m.thread", 1), ("m.reference", 0)])
+def test_no_thread_begins_at_an_event_that_relates_to_another(rel_type: str, refusals: int) -> None:
+    target = an_event("m.room.message", {"m.relates_to": {"rel_type": "m.thread", "event_id": "$root"}}, None)
+    content = {"m.relates_to": {"rel_type": rel_type, "event_id": target.event_id}}
+    decision = send(a_room(), content=content, related=decide.Related(target))
+    assert isinstance(decision, Refused) == bool(refusals)
+    if isinstance(decision, Refused):
+        assert (decision.status, decision.errcode) == (400, "M_UNKNOWN")
+
+
+def test_a_thread_may_begin_at_a_plain_event_and_events_of_other_rooms_do_not_matter() -> None:
+    content = {"m.relates_to": {"rel_type": "m.thread", "event_id": "$x"}}
+    plain = an_event("m.room.message", {"body": "root"}, None)
+    accepted(send(a_room(), content=content, related=decide.Related(plain)))
+    related = {"m.relates_to": {"rel_type": "m.reference", "event_id": "$y"}}
+    elsewhere = an_event("m.room.message", related, None, room_id=ELSEWHERE)
+    accepted(send(a_room(), content=content, related=decide.Related(elsewhere)))
+
+
+@pytest.mark.parametrize(
+    ("content", "sender", "expected"),
+    [
+        ({"membership": "ban", "redact_events": True}, ALICE, True),
+        ({"membership": "leave", "org.matrix.msc4293.redact_events": True}, ALICE, True),
+        ({"membership": "ban"}, ALICE, False),
+        ({"membership": "ban", "redact_events": "true"}, ALICE, False),
+        ({"membership": "join", "redact_events": True}, ALICE, False),
+        ({"membership": "leave", "redact_events": True}, BOB, False),
+        ({"membership": "ban", "redact_events": True}, CAROL, False),
+    ],
+)
+def test_a_kick_or_ban_by_who_may_redact_takes_all_with_it(content: dict[str, Any], sender: UserId, expected: bool) -> None:
+    pdu = an_event("m.room.member", content, BOB, sender)
+    levels = a_room(levels={"users": {ALICE: 50}}).auth_state().power_levels
+    assert decide.redacts_events(pdu, levels) is expected
+
+
+def test_the_level_for_redactions_counts_too() -> None:
+    pdu = an_event("m.room.member", {"membership": "ban", "redact_events": True}, BOB)
+    levels = a_room(levels={"users": {ALICE: 50}, "events": {"m.room.redaction": 60}}).auth_state().power_levels
+    assert decide.redacts_events(pdu, levels) is False

@@ -147,6 +147,35 @@ async def test_a_thread_that_is_neither_main_nor_an_event_is_refused(world: Worl
     assert await world.refused(ALICE, "POST", path, {"thread_id": "elsewhere"}) == (400, "M_INVALID_PARAM")
 
 
+async def test_an_event_of_a_thread_is_no_thread_of_its_own(world: World) -> None:
+    room_id = await world.public_room()
+    root = await world.send(ALICE, room_id)
+    relation: dict[str, Any] = {"m.relates_to": {"rel_type": "m.thread", "event_id": root}}
+    reply = await world.send(ALICE, room_id, **relation)
+    path = f"rooms/{room_id}/receipt/{READ}"
+    for event_id, thread_id, status in (
+        (reply, reply, 400),
+        (reply, "main", 400),
+        (reply, root, 200),
+        (root, root, 200),
+        (root, "main", 200),
+    ):
+        assert (await world.tried(ALICE, "POST", f"{path}/{event_id}", {"thread_id": thread_id}))[0] == status
+
+
+@pytest.mark.parametrize(("hops", "status"), [(1, 200), (2, 200), (3, 200), (4, 400)])
+async def test_the_thread_of_an_event_is_found_within_three_hops(world: World, hops: int, status: int) -> None:
+    room_id = await world.public_room()
+    root = await world.send(ALICE, room_id)
+    relation: dict[str, Any] = {"m.relates_to": {"rel_type": "m.thread", "event_id": root}}
+    last = await world.send(ALICE, room_id, **relation)
+    for _ in range(hops):
+        relation = {"m.relates_to": {"rel_type": "m.reference", "event_id": last}}
+        last = await world.send(ALICE, room_id, **relation)
+    path = f"rooms/{room_id}/receipt/{READ}/{last}"
+    assert (await world.tried(ALICE, "POST", path, {"thread_id": root}))[0] == status
+
+
 async def test_a_receipt_of_somebody_elsewhere_for_an_event_we_do_not_have_is_kept(world: World) -> None:
     room_id = await world.public_room()
     room = await world.registry.find(room_id)

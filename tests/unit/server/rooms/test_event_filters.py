@@ -1,5 +1,6 @@
 """Which events a RoomEventFilter lets through."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,3 +117,27 @@ def test_what_is_no_filter_is_refused(given: object) -> None:
 def test_no_pattern_is_slow(pattern: str) -> None:
     wanted = parse_filter({"types": [pattern] * 50})
     assert not wanted.allows_type("a" * 255)
+
+
+@pytest.mark.parametrize("prefix", ["", "org.matrix.msc3874."])
+def test_relations_of_an_event_are_asked_of_itself(prefix: str) -> None:
+    thread = replace(event(), content={"m.relates_to": {"rel_type": "m.thread", "event_id": "$x"}})
+    plain = event()
+    only = parse_filter({f"{prefix}rel_types": ["m.thread"]})
+    assert [only.allows(pdu) for pdu in (thread, plain)] == [True, False]
+    none = parse_filter({f"{prefix}not_rel_types": ["m.thread"]})
+    assert [none.allows(pdu) for pdu in (thread, plain)] == [False, True]
+    both = parse_filter({f"{prefix}rel_types": ["m.thread"], f"{prefix}not_rel_types": ["m.thread"]})
+    assert not both.allows(thread)
+    assert not parse_filter({f"{prefix}rel_types": []}).allows(thread)
+    assert not only.allows_everything
+    assert not none.allows_everything
+
+
+def test_relations_to_an_event_are_left_to_who_can_look_them_up() -> None:
+    assert not parse_filter({}).asks_for_relations
+    found = parse_filter({"related_by_rel_types": ["m.thread"], "related_by_senders": ["@a:b"]})
+    assert found.asks_for_relations
+    assert (found.related_by_rel_types, found.related_by_senders) == (frozenset({"m.thread"}), frozenset({"@a:b"}))
+    old = parse_filter({"io.element.relation_types": ["m.thread"], "io.element.relation_senders": []})
+    assert (old.related_by_rel_types, old.related_by_senders) == (frozenset({"m.thread"}), frozenset())

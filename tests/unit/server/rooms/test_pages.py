@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.unit.server.rooms.world import ALICE, BOB, CAROL, World, bodies, types
@@ -170,3 +171,31 @@ async def test_an_event_that_one_may_not_see_has_no_context(world: World, room_i
     assert await world.refused(ALICE, "GET", f"rooms/{room_id}/context/$absent") == (404, "M_NOT_FOUND")
     other = await world.room()
     assert await world.refused(ALICE, "GET", f"rooms/{other}/context/{event_id}") == (404, "M_NOT_FOUND")
+
+
+async def test_pages_are_filtered_by_relations(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    root = await world.send(ALICE, room_id, "root")
+    content: dict[str, Any] = {"m.relates_to": {"rel_type": "m.thread", "event_id": root}}
+    reply = await world.send(BOB, room_id, "reply", **content)
+
+    async def found(**wanted: Any) -> list[str]:
+        chosen = orjson.dumps({"types": ["m.room.message"], **wanted}).decode()
+        page = await world.messages(ALICE, room_id, filter=chosen)
+        context = await world.ask(ALICE, "GET", f"rooms/{room_id}/context/{reply}", filter=chosen)
+        assert all(event["event_id"] == root for event in context["events_before"])
+        assert bool(context["events_before"]) is (root in [event["event_id"] for event in page["chunk"]])
+        synced = await world.sync(ALICE, filter={"room": {"timeline": {"types": ["m.room.message"], **wanted}}})
+        timeline = synced["rooms"]["join"][room_id]["timeline"]["events"]
+        ids = [event["event_id"] for event in page["chunk"]]
+        assert [event["event_id"] for event in timeline] == ids[::-1]
+        return ids
+
+    assert await found() == [reply, root]
+    assert await found(related_by_rel_types=["m.thread"]) == [root]
+    assert await found(related_by_rel_types=["m.reference"]) == []
+    assert await found(related_by_senders=[BOB]) == [root]
+    assert await found(related_by_senders=[ALICE]) == []
+    assert await found(related_by_senders=[BOB], related_by_rel_types=["m.thread"]) == [root]
+    assert await found(**{"org.matrix.msc3874.rel_types": ["m.thread"]}) == [reply]
+    assert await found(**{"org.matrix.msc3874.not_rel_types": ["m.thread"]}) == [root]

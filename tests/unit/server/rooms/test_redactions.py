@@ -16,11 +16,11 @@ from watchword.server.rooms.view import Reader
 from watchword.storage import Position
 
 
-async def kept_back(world: World, room_id: RoomId, sender: UserId = EVE, **content: Any) -> NewPdu:
+async def kept_back(world: World, room_id: RoomId, **content: Any) -> NewPdu:
     """An event that another server made and that has not come yet."""
     async with world.registry.locked(room_id) as room:
         assert room is not None
-        command = SendEvent(room_id, sender, "m.room.message", {"body": "late", **content})
+        command = SendEvent(room_id, EVE, "m.room.message", {"body": "late", **content})
         return await world.writer.build(room, draft_event(room, command, world.clock.now_ms()))
 
 

@@ -1,6 +1,7 @@
 """The tables of relations: what a database of before becomes, and how a query is answered."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.unit.server.rooms.relating import edit, react, reply
@@ -9,11 +10,12 @@ from watchword.protocol.ids import EventId
 from watchword.server import rooms
 from watchword.server.rooms import relation_tables
 from watchword.server.rooms.relation_tables import Children
-from watchword.storage import SqliteDatabase, migrate
+from watchword.storage import SqliteDatabase, Value, migrate
 from watchword.storage import migrations as steps
+from watchword.storage.database import Row
 
 
-def event(number: int, kind: str, content: dict[str, object], **more: object) -> bytes:
+def event(number: int, kind: str, content: Mapping[str, object], **more: object) -> bytes:
     raw = {"type": kind, "sender": "@bob:x", "origin_server_ts": number, "content": content, **more}
     return json.dumps(raw).encode()
 
@@ -85,13 +87,14 @@ async def test_questions_about_children_use_an_index(world: World) -> None:
     asked: list[str] = []
 
     class Explained:
-        async def fetch_all(self, sql: str, *values: object) -> list[object]:
-            plan = await tx.fetch_all("EXPLAIN QUERY PLAN " + sql, *values)  # type: ignore[arg-type]
+        async def fetch_all(self, sql: str, *parameters: Value) -> Sequence[Row]:
+            plan = await tx.fetch_all("EXPLAIN QUERY PLAN " + sql, *parameters)
             asked.extend(str(row[3]) for row in plan)
             return []
 
-        async def fetch_one(self, sql: str, *values: object) -> None:
-            await self.fetch_all(sql, *values)
+        async def fetch_one(self, sql: str, *parameters: Value) -> Row | None:
+            await self.fetch_all(sql, *parameters)
+            return None
 
     explained = Explained()
     wanted = Children(root, 0, 1 << 62, True, 10, "m.thread", "m.room.message", (1,))

@@ -22,7 +22,8 @@ async def test_events_that_relate_to_nothing_leave_nothing(world: World) -> None
     room_id = await world.public_room()
     said = await world.send(ALICE, room_id)
     await world.send(ALICE, room_id, "re", **{"m.relates_to": {"m.in_reply_to": {"event_id": said}}})
-    for odd in ([], "x", {"rel_type": 1, "event_id": said}, {"rel_type": "m.thread", "event_id": 5}):
+    malformed: list[object] = [[], "x", {"rel_type": 1, "event_id": said}, {"rel_type": "m.thread", "event_id": 5}]
+    for odd in malformed:
         await world.send(ALICE, room_id, "odd", **{"m.relates_to": odd})
     assert await rows(world) == []
     assert await threads(world) == []

@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.server.rooms.world import ALICE, BOB, LAPTOP, PHONE, World, bodies, open_world
 from watchword.base.errors import Refusal, StorageError
-from watchword.protocol.ids import RoomId
+from watchword.protocol.ids import RoomId, UserId
 from watchword.server.rooms.commands import ChangeMembership, SendEvent, Transaction
 from watchword.storage import Database
 
@@ -332,3 +332,62 @@ async def test_reading_while_writing_is_never_half_of_an_event(world: World) -> 
     whole = await read()
     assert len(whole) == 20
     assert all(whole[: len(part)] == part for part in seen)
+
+
+# What relates to other events
+
+
+async def react(world: World, room_id: RoomId, target: str, txn_id: str, user_id: UserId = BOB, **more: str) -> Any:
+    content = {"m.relates_to": {"rel_type": "m.annotation", "event_id": target, "key": "👍", **more}}
+    path = f"rooms/{room_id}/send/m.reaction/{txn_id}"
+    return await world.ask(user_id, "PUT", path, content)
+
+
+async def test_the_same_reaction_twice_is_refused_until_the_first_is_redacted(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    said, other = await world.send(ALICE, room_id), await world.send(ALICE, room_id)
+    first = (await react(world, room_id, said, "1"))["event_id"]
+    with pytest.raises(Refusal) as refused:
+        await react(world, room_id, said, "2")
+    assert (refused.value.status, refused.value.errcode) == (400, "M_DUPLICATE_ANNOTATION")
+    # Another key, another event, another sender, another type are something else.
+    await react(world, room_id, said, "3", key="👎")
+    await react(world, room_id, other, "4")
+    await react(world, room_id, said, "5", ALICE)
+    content = {"m.relates_to": {"rel_type": "m.annotation", "event_id": said, "key": "👍"}}
+    await world.ask(BOB, "PUT", f"rooms/{room_id}/send/org.example/6", content)
+    await world.ask(BOB, "PUT", f"rooms/{room_id}/redact/{first}/7", {})
+    await react(world, room_id, said, "8")
+
+
+async def test_of_two_equal_reactions_at_once_one_is_refused(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    said = await world.send(ALICE, room_id)
+    answers = await asyncio.gather(*(react(world, room_id, said, str(n)) for n in range(4)), return_exceptions=True)
+    assert sorted(isinstance(answer, Refusal) for answer in answers) == [False, True, True, True]
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_a_reaction_repeated_with_its_transaction_id_is_the_same(world: World, remembered: bool) -> None:
+    room_id = await world.public_room(BOB)
+    said = await world.send(ALICE, room_id)
+    first = await react(world, room_id, said, "1")
+    if not remembered:
+        world.sent._events.clear()
+    assert await react(world, room_id, said, "1") == first
+
+
+async def test_no_thread_begins_in_a_thread(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    root = await world.send(ALICE, room_id)
+
+    async def reply(target: str, txn_id: str) -> tuple[int, Any]:
+        content = {"body": "re", "m.relates_to": {"rel_type": "m.thread", "event_id": target}}
+        return await world.tried(BOB, "PUT", f"rooms/{room_id}/send/m.room.message/{txn_id}", content)
+
+    status, body = await reply(root, "1")
+    assert status == 200
+    status, body = await reply(body["event_id"], "2")
+    assert (status, body["errcode"]) == (400, "M_UNKNOWN")
+    # Of what is not here nobody knows better.
+    assert (await reply("$absent", "3"))[0] == 200
