@@ -20,6 +20,7 @@ from watchword.server.changes import (
     PresenceChanged,
     ReceiptChanged,
     StateChanged,
+    ThreadSubscriptionChanged,
     ToDeviceQueued,
     TypingChanged,
 )
@@ -77,6 +78,8 @@ class WaitingRoom:
             case StateChanged(room_id=room_id) | ReceiptChanged(room_id=room_id) | TypingChanged(room_id=room_id):
                 self._wake_room(room_id)
             case OutOfBandMembership(user_id=user_id) | AccountDataChanged(user_id=user_id) | KeyCountsChanged(user_id=user_id):
+                self._wake((user_id,))
+            case ThreadSubscriptionChanged(user_id=user_id):
                 self._wake((user_id,))
             case ToDeviceQueued(user_ids=user_ids):
                 self._wake(user_ids)

@@ -19,6 +19,7 @@ from watchword.server.changes import (
     PresenceChanged,
     ReceiptChanged,
     StateChanged,
+    ThreadSubscriptionChanged,
     TypingChanged,
 )
 from watchword.server.rooms.records import MembershipRow
@@ -45,10 +46,11 @@ class Window:
     account_data: bool = False
     device_lists: bool = False
     key_counts: bool = False
+    threads: bool = False
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing in the span concerns the user."""
+        """Whether nothing in the span concerns the user that /sync tells of; it tells nothing of thread subscriptions."""
         return not (
             self.everything
             or self.rooms
@@ -104,6 +106,8 @@ def _note(
             window.device_lists = True
         case KeyCountsChanged(user_id=owner, device_id=owner_device):
             window.key_counts |= owner == user_id and owner_device == device_id
+        case ThreadSubscriptionChanged(user_id=owner):
+            window.threads |= owner == user_id
         case PresenceChanged(user_id=owner):
             window.presence.add(owner)
         case _:

@@ -11,6 +11,7 @@ from watchword.server.e2ee.reader import E2eeReader
 from watchword.server.rooms.ephemeral import Ephemeral
 from watchword.server.rooms.facts import FactsReader
 from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.thread_subscriptions import ThreadSubscriptions
 from watchword.server.sync.device_lists import DeviceLists
 from watchword.server.sync.invites import InviteSections
 from watchword.server.sync.ports import Presence, PushRules, UnreadCounts
@@ -55,7 +56,13 @@ def assemble_sliding(ports: SlidingPorts) -> SlidingSync:
         lists=RoomLists(log, rooms, facts, ports.accounts, invites),
         results=RoomResults(rooms, invites, StateParts(rooms, facts), BumpStamps(log, facts), ports.unread, ports.clock),
         extensions=Extensions(
-            rooms, ports.accounts, ports.e2ee, DeviceLists(rooms, ports.e2ee), ports.ephemeral, ports.push_rules
+            rooms,
+            ports.accounts,
+            ports.e2ee,
+            DeviceLists(rooms, ports.e2ee),
+            ports.ephemeral,
+            ports.push_rules,
+            ThreadSubscriptions(rooms, log, rooms.sights.names),
         ),
         connections=Connections(ports.database, log, ports.clock, ports.entropy),
         accounts=ports.accounts,

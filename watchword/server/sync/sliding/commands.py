@@ -108,6 +108,14 @@ class ToDeviceWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadsWanted:
+    """The extension for thread subscriptions. name: as the client knows it, under which it is answered."""
+
+    name: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExtensionsWanted:
     """The extensions that are on."""
 
@@ -116,6 +124,7 @@ class ExtensionsWanted:
     account_data: Scope | None = None
     receipts: Scope | None = None
     typing: Scope | None = None
+    threads: ThreadsWanted | None = None
 
 
 @dataclass(frozen=True, slots=True)

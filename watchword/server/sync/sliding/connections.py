@@ -62,14 +62,15 @@ class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Snapshot:
     """What a client knows that has a response.
 
-    account_data: its global account data up to this position; -1 for none. plan, extensions, directs: what the response was
-    made by; plan None if that is not remembered.
+    account_data, threads: its global account data, its thread subscriptions, up to this position; -1 for none.
+    plan, extensions, directs: what the response was made by; plan None if that is not remembered.
     """
 
     serial: int
     position: Position
     rooms: dict[RoomId, Told]
     account_data: int = -1
+    threads: int = -1
     plan: Plan | None = None
     extensions: ExtensionsWanted | None = None
     directs: frozenset[RoomId] = frozenset()
@@ -119,6 +120,7 @@ class _SavedSnapshot(msgspec.Struct, frozen=True, array_like=True):
     position: int
     rooms: dict[str, Told]
     account_data: int = -1
+    threads: int = -1
 
 
 class _Saved(msgspec.Struct, frozen=True, array_like=True):
@@ -269,6 +271,7 @@ def saved_form(connection: Connection) -> bytes:
                 snapshot.position,
                 {str(room_id): told for room_id, told in snapshot.rooms.items()},
                 snapshot.account_data,
+                snapshot.threads,
             )
             for snapshot in snapshots
         ],
@@ -286,7 +289,8 @@ def _restored(key: Key, stored: bytes) -> Connection | None:
         return None
     same: dict[tuple[Required, ...], tuple[Required, ...]] = {}
     base, *children = [
-        Snapshot(one.serial, Position(one.position), _shared(one.rooms, same), one.account_data) for one in saved.snapshots
+        Snapshot(one.serial, Position(one.position), _shared(one.rooms, same), one.account_data, one.threads)
+        for one in saved.snapshots
     ]
     connection = Connection(key, saved.nonce, base, saved.serial, unsaved=False)
     connection.children.update((child.serial, child) for child in children)

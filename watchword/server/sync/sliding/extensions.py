@@ -3,11 +3,12 @@
 Each tells what is new since the client was told last, and of a room that it was never told about, all that there is. A room
 that nobody asks about at the moment loses nothing: it is told later what it missed.
 
-Definition: MSC3884, MSC3885, MSC3959, MSC3960, MSC3961.
+Definition: MSC3884, MSC3885, MSC3959, MSC3960, MSC3961, MSC4308.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import orjson
@@ -20,11 +21,13 @@ from watchword.server.rooms.ephemeral import Ephemeral
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.records import MembershipRow, ReceiptRow
 from watchword.server.rooms.room import Room
+from watchword.server.rooms.thread_subscriptions import ThreadSubscriptions
+from watchword.server.rooms.tokens import sync_token
 from watchword.server.rooms.view import Reader
 from watchword.server.sync.device_lists import DeviceLists, MemberChanges
 from watchword.server.sync.ports import PushRules
 from watchword.server.sync.rooms import receipts_content
-from watchword.server.sync.sliding.commands import ExtensionsWanted, Scope, ToDeviceWanted
+from watchword.server.sync.sliding.commands import ExtensionsWanted, Scope, ThreadsWanted, ToDeviceWanted
 from watchword.server.sync.sliding.connections import Snapshot, Told
 from watchword.server.sync.sliding.plan import Plan, Wanted
 from watchword.server.sync.window import Window
@@ -86,6 +89,7 @@ class Extensions:
     device_lists: DeviceLists
     ephemeral: Ephemeral
     push_rules: PushRules
+    subscriptions: ThreadSubscriptions
 
     async def acknowledge(self, reader: Reader, wanted: ToDeviceWanted, position: Position) -> None:
         """The client has the messages up to `since`: they are deleted."""
@@ -120,7 +124,29 @@ class Extensions:
             if typing:
                 parts.append(b'"typing":{"rooms":{%b}}' % b",".join(typing))
                 news = True
+        if wanted.threads is not None:
+            encoded, has = await self._threads(telling, wanted.threads)
+            if has:
+                parts.append(orjson.dumps(wanted.threads.name) + b":" + encoded)
+                news = True
         return parts, news
+
+    async def _threads(self, telling: Telling, wanted: ThreadsWanted) -> tuple[bytes, bool]:
+        """The newest changes of thread subscriptions; `prev_batch` leads to the others."""
+        base, window = telling.base, telling.window
+        told_until = -1 if base is None else base.threads
+        if told_until >= window.after and not (window.threads or window.everything):
+            return b"", False
+        after = Position(max(0, told_until))
+        rows = await self.subscriptions.changes(telling.reader.user_id, after, window.until, wanted.limit + 1)
+        body: dict[str, Any] = {}
+        for row in rows[: wanted.limit]:
+            told: dict[str, Any] = {"automatic": row.is_automatic} if row.is_subscribed else {}
+            section = body.setdefault("subscribed" if row.is_subscribed else "unsubscribed", {})
+            section.setdefault(row.room_id, {})[row.root_id] = {**told, "bump_stamp": row.position}
+        if len(rows) > wanted.limit:
+            body["prev_batch"] = sync_token(Position(rows[wanted.limit - 1].position - 1))
+        return orjson.dumps(body), bool(body)
 
     # Devices
 

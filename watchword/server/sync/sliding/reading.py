@@ -1,6 +1,6 @@
 """What both forms of the request read alike: filters, subscriptions, extensions, with their bounds.
 
-Definition: MSC4186; extensions MSC3884, MSC3885, MSC3959, MSC3960, MSC3961.
+Definition: MSC4186; extensions MSC3884, MSC3885, MSC3959, MSC3960, MSC3961, MSC4308.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +18,14 @@ from watchword.server.sync.sliding.commands import (
     RoomFilter,
     Rules,
     Scope,
+    ThreadsWanted,
     ToDeviceWanted,
 )
 
 T = TypeVar("T")
 _EVERY = "*"
 _DIGITS_MAX = 19
+_THREADS = ("thread_subscriptions", "io.element.msc4308.thread_subscriptions")
 _PRESENCES = ("offline", "online", "unavailable")
 
 
@@ -163,6 +165,7 @@ def extensions(body: Mapping[str, Any]) -> ExtensionsWanted:
         account_data=_scope(_enabled(wanted, "account_data")),
         receipts=_scope(_enabled(wanted, "receipts")),
         typing=_scope(_enabled(wanted, "typing")),
+        threads=_threads(wanted),
     )
 
 
@@ -185,6 +188,18 @@ def _to_device(entry: Mapping[str, Any] | None) -> ToDeviceWanted | None:
     return ToDeviceWanted(
         None if since is None else int(since), min(limit or limits.to_device_page_max, limits.to_device_page_max)
     )
+
+
+def _threads(wanted: Mapping[str, Any]) -> ThreadsWanted | None:
+    for name in _THREADS:
+        entry = _enabled(wanted, name)
+        if entry is not None:
+            limit = value_of(entry, "limit", int)
+            if limit is not None and limit < 1:
+                raise BadRequest("M_INVALID_PARAM", "limit must be at least 1.")
+            most = limits.thread_subscriptions_page_max
+            return ThreadsWanted(name, min(limit or limits.thread_subscriptions_page_default, most))
+    return None
 
 
 def _scope(entry: Mapping[str, Any] | None) -> Scope | None:

@@ -200,7 +200,7 @@ class RoomResults:
         if expanded:
             parts.append(b'"%b":true' % asked.form.expanded)
         parts += summary
-        parts += self._events(view, asked, timeline, events, stubs)
+        parts += await self._events(view, asked, timeline, events, stubs)
         if asked.form.has_counts and not stay.left and (told is None or timeline.events or room.room_id in asked.read):
             unread = await self.unread.unread(asked.reader.user_id, room)
             counts = (unread.notifications, unread.highlights)
@@ -210,7 +210,7 @@ class RoomResults:
         shown = [event.event_id for event in timeline.events]
         return Result(_object(parts), knows, shown, initial=told is None)
 
-    def _events(
+    async def _events(
         self,
         view: RoomView,
         asked: Asked,
@@ -225,7 +225,14 @@ class RoomResults:
             encoded += [orjson.dumps({"type": kind, "state_key": key}) for kind, key in stubs]
             parts.append(b'"required_state":[%b]' % b",".join(encoded))
         if timeline.events or timeline.limited:
-            encoded = [view.encode(event, now_ms, with_room_id=False) for event in timeline.events]
+            # "If `limited` is true then we include bundle aggregations": otherwise the client sees what relates to them.
+            bundles: Mapping[EventId, bytes] = {}
+            if timeline.limited:
+                bundles = await self.rooms.bundles.encoded(view, timeline.events, now_ms, with_room_id=False)
+            encoded = [
+                view.encode(event, now_ms, with_room_id=False, relations=bundles.get(event.event_id))
+                for event in timeline.events
+            ]
             live = 0 if asked.since is None else sum(_is_after(event, asked.since) for event in timeline.events)
             parts.append(b'"timeline":[%b],"num_live":%d' % (b",".join(encoded), live))
             parts.append(b'"limited":true' if timeline.limited else b'"limited":false')

@@ -126,6 +126,7 @@ class SlidingSync:
             until,
             telling.told,
             int(until) if request.extensions.account_data is not None else -1 if base is None else base.account_data,
+            int(until) if request.extensions.threads is not None else -1 if base is None else base.threads,
             None if rooms.overfull else plan,
             request.extensions,
             listed.directs,

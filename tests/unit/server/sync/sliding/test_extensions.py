@@ -3,10 +3,14 @@
 import asyncio
 from typing import Any
 
-from tests.unit.server.rooms.world import ALICE, BOB, CAROL, World
+from tests.unit.server.rooms.world import ALICE, BOB, CAROL, PHONE, World
 from tests.unit.server.sync.answers import ENCRYPTED, log_in, tell_device, upload_keys
 from tests.unit.server.sync.sliding.windows import Client, SlidingWorld, subscription, window
 from watchword.protocol.ids import RoomId
+from watchword.server.rooms.thread_subscriptions import ThreadSubscriptions
+from watchword.server.rooms.tokens import parse_sync_token
+from watchword.server.rooms.view import Reader
+from watchword.storage import Position
 
 ON = {"enabled": True}
 
@@ -274,3 +278,39 @@ async def test_typing_is_told_as_a_list_until_it_is_empty(world: SlidingWorld) -
     assert (await extension(asked, "typing"))["rooms"][room_id]["content"]["user_ids"] == []
     late = Client(world, CAROL, conn_id="later", lists={"all": window()}, extensions={"typing": ON})
     assert await extension(late, "typing") is None
+
+
+# Thread subscriptions
+
+
+async def test_thread_subscriptions_are_told_as_they_change(world: SlidingWorld) -> None:
+    room_id = await world.room()
+    roots = [await world.send(ALICE, room_id, str(number)) for number in range(3)]
+    threads = ThreadSubscriptions(world.reader, world.log, world.names)
+    reader = Reader(ALICE, PHONE)
+    for root in roots:
+        await threads.subscribe(reader, room_id, root, None)
+    name = "io.element.msc4308.thread_subscriptions"
+    asked = Client(world, extensions={name: {**ON, "limit": 2}})
+    told = await extension(asked, name)
+    assert told["subscribed"][room_id].keys() == {roots[1], roots[2]}
+    assert {one["automatic"] for one in told["subscribed"][room_id].values()} == {False}
+    rest = await threads.changes(ALICE, Position(0), parse_sync_token(told["prev_batch"]), 10)
+    assert [row.root_id for row in rest] == [roots[0]]
+    assert await extension(asked, name) is None
+    waiting = asyncio.ensure_future(asked.ask(timeout=30_000))
+    await settle()
+    assert not waiting.done()
+    await threads.unsubscribe(reader, room_id, roots[0])
+    told = (await asyncio.wait_for(waiting, 5))["extensions"][name]
+    assert told == {"unsubscribed": {room_id: {roots[0]: {"bump_stamp": world.log.position}}}}
+
+
+async def test_thread_subscriptions_answer_to_both_names(world: SlidingWorld) -> None:
+    room_id = await world.room()
+    root = await world.send(ALICE, room_id)
+    await ThreadSubscriptions(world.reader, world.log, world.names).subscribe(Reader(ALICE, PHONE), room_id, root, None)
+    asked = Client(world, extensions={"thread_subscriptions": ON})
+    assert root in (await extension(asked, "thread_subscriptions"))["subscribed"][room_id]
+    for wrong in ({**ON, "limit": 0}, {**ON, "limit": "1"}):
+        assert (await world.refused(ALICE, "POST", asked.form, {"extensions": {"thread_subscriptions": wrong}}))[0] == 400

@@ -291,3 +291,14 @@ async def test_what_happened_since_the_last_response_is_live(world: SlidingWorld
     await world.send(ALICE, old, "live")
     room = await client.room(old)
     assert (room["initial"], room["num_live"]) == (True, 1)
+
+
+async def test_what_relates_to_events_is_bundled_where_something_was_left_out(world: SlidingWorld) -> None:
+    room_id = await world.room()
+    event_id = await world.send(ALICE, room_id, "root")
+    reply = {"m.relates_to": {"rel_type": "m.thread", "event_id": event_id}}
+    await world.send(ALICE, room_id, "reply", **reply)
+    for limit, bundled in ((2, True), (50, False)):
+        room = await Client(world, lists={"all": window(limit=limit)}).room(room_id)
+        root = next(event for event in room["timeline"] if event["event_id"] == event_id)
+        assert ("m.relations" in root["unsigned"]) is bundled

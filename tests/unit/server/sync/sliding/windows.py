@@ -123,6 +123,7 @@ _EXTENSIONS = {
         "receipts": {"type": "object", "required": ["rooms"], "properties": {"rooms": {"additionalProperties": _EDU}}},
         "typing": {"type": "object", "required": ["rooms"], "properties": {"rooms": {"additionalProperties": _EDU}}},
         "io.element.msc4308.thread_subscriptions": {"type": "object"},
+        "thread_subscriptions": {"type": "object"},
     },
 }
 
