@@ -103,12 +103,19 @@ class Sandbox:
         prefix = await process.stdout.readexactly(frames.LENGTH_BYTES)
         encoded = await process.stdout.readexactly(frames.head_length(prefix))
         head = frames.decode_head(encoded, limits.sandbox_result_bytes_max)
-        return head, await process.stdout.readexactly(head["size"])
+        result = await process.stdout.readexactly(head["size"])
+        if head.pop("last", False):
+            await self._kill()
+        return head, result
 
     async def _started(self) -> asyncio.subprocess.Process:
         process = self._process
-        if process is not None and process.returncode is None and process.stdout is not None and not process.stdout.at_eof():
-            return process
+        if process is not None and process.returncode is None:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            # It may have been told to end, or have ended by itself, without being gone yet.
+            if not process.stdin.is_closing() and not process.stdout.at_eof():
+                return process
         await self._kill()
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,

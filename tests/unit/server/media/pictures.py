@@ -6,6 +6,9 @@ from typing import Any
 
 from PIL import Image
 
+# Before any test keeps Pillow from loading further formats.
+Image.init()
+
 
 def a_picture(kind: str = "PNG", size: tuple[int, int] = (400, 300), mode: str = "RGB", **saved: Any) -> bytes:
     """A still picture of one colour with a darker left half, so that its sides can be told apart."""

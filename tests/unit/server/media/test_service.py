@@ -112,7 +112,7 @@ async def create(world: World) -> str:
 
 async def fill(world: World, media_id: str, **more: object) -> object:
     path = f"/_matrix/media/v3/upload/{more.pop('server', HERE)}/{media_id}"
-    return await world.ask("PUT", path, body=[b"late"], headers={"content-type": "text/plain"}, **more)  # type: ignore[arg-type]
+    return await world.ask("PUT", path, body=[b"late"], headers={"content-type": "text/plain"}, **more)
 
 
 async def test_a_pending_upload_is_filled_once_and_only_by_its_creator(world: World) -> None:

@@ -17,9 +17,12 @@ _TAGS_MAX = 5_000
 _DEPTH_MAX = 1_000
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:-]{0,30})")
 _NEVER_NEST = frozenset(
-    "area base br col embed hr img input link meta p param source track wbr script style title textarea".split()
+    (
+        *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "p", "param", "source", "track", "wbr"),
+        *("script", "style", "textarea", "title"),
+    )
 )
-_FOLLOW_EACH_OTHER = frozenset("dd dt li option td th tr".split())
+_FOLLOW_EACH_OTHER = frozenset(["dd", "dt", "li", "option", "td", "th", "tr"])
 _WANTED = {
     "og:title": _TITLE_MAX,
     "og:description": _TEXT_MAX,

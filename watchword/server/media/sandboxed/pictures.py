@@ -93,6 +93,8 @@ def thumbnail(
     WebP. Raises Unreadable, TooMuch.
     """
     with _opened(data) as picture:
+        # Also of an original that would stand for itself: readers are not to choke on it.
+        _check_pixels(picture)
         frames = _frames(picture)
         width, height = _seen_size(picture)
         wanted = None if size is None else cut(width, height, size)
@@ -100,7 +102,6 @@ def thumbnail(
         if wanted is None and may_stand:
             about = {"type": TYPES[picture.format or ""], "width": width, "height": height}
             return {**about, "original": True}, b""
-        _check_pixels(picture)
         made = wanted or Cut((0, 0, width, height), width, height)
         if moves and frames > 1:
             moving = _moving(picture, made, frames, clock)

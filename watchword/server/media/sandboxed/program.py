@@ -31,8 +31,9 @@ def run(kind: str) -> None:
 
 
 def serve(work: Work, read: Callable[[int], bytes], write: Callable[[bytes], None]) -> None:
-    """One job after the other. Returns when there are no more, or when this process is old."""
-    while time.process_time() < RETIRES_AFTER_SECONDS:
+    """One job after the other. Returns when there are no more, or when this process is old, and says so (`last`)."""
+    is_last = False
+    while not is_last:
         try:
             prefix = frames.read_exactly(read, frames.LENGTH_BYTES)
             if prefix is None:
@@ -46,7 +47,8 @@ def serve(work: Work, read: Callable[[int], bytes], write: Callable[[bytes], Non
             return
         answer, result = work(job, body)
         del body
-        write(frames.encode_head({**answer, "size": len(result)}))
+        is_last = time.process_time() > RETIRES_AFTER_SECONDS
+        write(frames.encode_head({**answer, "size": len(result), "last": is_last}))
         write(result)
         gc.collect()
 

@@ -70,7 +70,17 @@ def test_texts_are_one_bounded_line_without_control_characters() -> None:
 
 @pytest.mark.parametrize(
     "hostile",
-    ["<div>", "<p>", "<meta property=og:a content=b>", "<!--", "<b><div></b>", "<div></x>", "<li><dd>", "<button><p>", "<table><td>"],
+    [
+        "<div>",
+        "<p>",
+        "<meta property=og:a content=b>",
+        "<!--",
+        "<b><div></b>",
+        "<div></x>",
+        "<li><dd>",
+        "<button><p>",
+        "<table><td>",
+    ],
 )
 def test_a_page_of_nothing_but_tags_is_read_in_time(hostile: str) -> None:
     before = time.process_time()
