@@ -250,3 +250,22 @@ async def test_closing_waits_for_a_transaction_that_nobody_waits_for(database: D
         tx.after_commit(lambda: told.append("durable"))
     await database.close()
     assert told == ["durable"]
+
+
+async def test_who_wrote_goes_on_before_those_whom_it_wakes(database: Database) -> None:
+    order: list[str] = []
+    bell = asyncio.Event()
+
+    async def sleeper() -> None:
+        await bell.wait()
+        order.append("woken")
+
+    async def writer() -> None:
+        async with database.write() as tx:
+            tx.after_commit(bell.set)
+        order.append("writer")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(sleeper())
+        group.create_task(writer())
+    assert order == ["writer", "woken"]

@@ -130,7 +130,9 @@ class SqliteDatabase:
         self._in_batch = False
         lost, self._batch = self._batch, []
         for tx in lost:
-            tx.finish(error)
+            tx.tell(error)
+        for tx in lost:
+            tx.follow()
 
     def _roll_back(self) -> None:
         if self._writer.in_transaction:
@@ -196,8 +198,12 @@ class SqliteDatabase:
         if failure is not None:
             self._roll_back()
         self._in_batch = False
+        # Who wrote goes on before those whom the news wakes: many clients expect the answer to what they sent before its
+        # echo in /sync. What follows is all done before either of them runs.
         for tx in batch:
-            tx.finish(failure)
+            tx.tell(failure)
+        for tx in batch:
+            tx.follow()
         if not self._give_to_next():
             self._pen_taken = False
         if self._closing is not None and not self._closing.done():
@@ -313,17 +319,20 @@ class SqliteTx(SqliteReadTx):
         self._failure = StorageError("the transaction was abandoned")
         self._act(self._on_failure)
 
-    def finish(self, failure: BaseException | None) -> None:
-        """The batch's COMMIT ended: tell whoever waits."""
+    def tell(self, failure: BaseException | None) -> None:
+        """The batch's COMMIT ended: whoever waits goes on, once what follows has been done (`follow`)."""
         self._done = True
         self._failure = failure
-        self._act(self._on_commit if failure is None else self._on_failure)
         for waiter in self._waiters:
             if not waiter.done():
                 if failure is None:
                     waiter.set_result(None)
                 else:
                     waiter.set_exception(_lost(failure))
+
+    def follow(self) -> None:
+        """Do what follows the end of the transaction."""
+        self._act(self._on_commit if self._failure is None else self._on_failure)
 
     def _act(self, actions: Sequence[Callable[[], object]]) -> None:
         for action in actions:
