@@ -118,7 +118,7 @@ export async function client(session, options = {}) {
             if (state === "PREPARED" || state === "SYNCING") resolve();
         });
     });
-    await made.startClient({ initialSyncLimit: 20, threadSupport: true, pendingEventOrdering: "detached", ...options.start?.(made) });
+    await made.startClient({ initialSyncLimit: 20, threadSupport: true, ...options.start?.(made) });
     await synchronised;
     return made;
 }
