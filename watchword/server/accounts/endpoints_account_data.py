@@ -125,11 +125,8 @@ ENDPOINTS = (
         _SPEC + "post_matrixclientv3useruseridfilter",
         rate=Rate.WRITE,
         body=Body.JSON,
-        guests=True,
     ),
-    Endpoint(
-        "GET", f"{_USER}/filter/{{filterId}}", get_filter, _SPEC + "get_matrixclientv3useruseridfilterfilterid", guests=True
-    ),
+    Endpoint("GET", f"{_USER}/filter/{{filterId}}", get_filter, _SPEC + "get_matrixclientv3useruseridfilterfilterid"),
     Endpoint(
         "POST",
         f"{_USER}/openid/request_token",

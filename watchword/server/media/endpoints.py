@@ -192,7 +192,7 @@ _SPEC = "client-server-api#"
 def _get(path: str, handler: object, anchor: str, auth: Auth = Auth.CLIENT) -> Endpoint:
     rate = Rate.FEDERATION if auth is Auth.SERVER else Rate.MEDIA
     assert callable(handler)
-    return Endpoint("GET", path, handler, anchor, auth=auth, rate=rate, guests=True)
+    return Endpoint("GET", path, handler, anchor, auth=auth, rate=rate, guests=handler is not config)
 
 
 _UPLOADS: tuple[Endpoint, ...] = (

@@ -121,7 +121,6 @@ ENDPOINTS = (
         search_public_rooms,
         _SPEC + "post_matrixclientv3publicrooms",
         body=Body.OPTIONAL_JSON,
-        guests=True,
     ),
     Endpoint("GET", _LISTED, get_visibility, _SPEC + "get_matrixclientv3directorylistroomroomid", auth=Auth.NONE),
     Endpoint(

@@ -147,5 +147,5 @@ ENDPOINTS = (
     Endpoint("GET", _ROOM + "/state/{eventType}", state_event, _SPEC + "stateeventtypestatekey", guests=True),
     Endpoint("GET", _ROOM + "/state/{eventType}/", state_event, _SPEC + "stateeventtypestatekey", guests=True),
     Endpoint("GET", _ROOM + "/members", members, _SPEC + "members", guests=True),
-    Endpoint("GET", _ROOM + "/joined_members", joined_members, _SPEC + "joined_members", guests=True),
+    Endpoint("GET", _ROOM + "/joined_members", joined_members, _SPEC + "joined_members"),
 )

@@ -55,7 +55,6 @@ ENDPOINTS = (
         "/_matrix/client/v1/rooms/{roomId}/hierarchy",
         hierarchy,
         _SPEC + "get_matrixclientv1roomsroomidhierarchy",
-        guests=True,
     ),
     Endpoint(
         "GET",
