@@ -322,21 +322,23 @@ async def threads_before(tx: ReadTx, room_nid: int, before: int, limit: int) -> 
 
 
 async def threads_as_seen(
-    tx: ReadTx, room_nid: int, span: tuple[int, int], without: Collection[int], limit: int
+    tx: ReadTx, room_nid: int, before: int, spans: Iterable[tuple[int, int]], without: Collection[int], limit: int
 ) -> list[tuple[EventId, int]]:
-    """The same for who does not see all: threads by their newest event up to span[1], without the events of some users.
+    """The same for who does not see all: threads by their newest event in spans of places, without those of some users.
 
-    Costs a look-up for each thread of the room. span[0]: the place before which it must be.
+    Costs a look-up for each thread of the room. spans: after the first place, up to the second.
     """
     rows = await tx.fetch_all(
         "SELECT root_id, latest FROM (SELECT t.root_id, (SELECT r.ordering FROM event_relations AS r "
-        "WHERE r.room_nid = t.room_nid AND r.parent_id = t.root_id AND r.rel_type = 'm.thread' AND r.ordering <= ? "
+        "WHERE r.room_nid = t.room_nid AND r.parent_id = t.root_id AND r.rel_type = 'm.thread' "
+        "AND EXISTS (SELECT 1 FROM json_each(?) AS s WHERE r.ordering > json_extract(s.value, '$[0]') "
+        "AND r.ordering <= json_extract(s.value, '$[1]')) "
         "AND r.sender_nid NOT IN (SELECT value FROM json_each(?)) ORDER BY r.ordering DESC LIMIT 1) AS latest "
         "FROM threads AS t WHERE t.room_nid = ?) AS seen WHERE latest < ? ORDER BY latest DESC LIMIT ?",
-        span[1],
+        json.dumps(list(spans)),
         json.dumps(list(without)),
         room_nid,
-        span[0],
+        before,
         limit,
     )
     return [(EventId(row[0]), int(row[1])) for row in rows]

@@ -16,7 +16,6 @@ from watchword.protocol.relations import may_be_thread_root
 from watchword.server.rooms import records, relation_tables
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.relations_bundling import Related
-from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import StoredEvent, pdu_of
 from watchword.server.rooms.tokens import timeline_token
 from watchword.server.rooms.view import Reader, RoomView
@@ -44,8 +43,6 @@ class Threads:
     async def page(self, wanted: ThreadsRequest) -> bytes:
         """The body of /threads. Raises Forbidden."""
         room = await self.reader.readable_room(wanted.room_id, wanted.reader.user_id)
-        until = await self.reader.readable_until(room, wanted.reader.user_id)
-        last = records.FOREVER if until in (None, records.FOREVER) else records.ordering_of(until or 0)
         async with self.reader.database.read() as tx:
             view = await self.reader.view(tx, room, wanted.reader)
         ignored = await self.reader.bundles.ignored_in(view)
@@ -55,7 +52,7 @@ class Threads:
         looked_at = 0
         while before is not None and len(found) < wanted.limit and looked_at < limits.threads_looked_at_max:
             size = wanted.limit - len(found)
-            roots, before = await self._roots(view, (before, last), ignored, size)
+            roots, before = await self._roots(view, before, ignored, size)
             looked_at += size
             some = await self.reader.bundles.related(view, roots)
             if some is not None:
@@ -72,11 +69,11 @@ class Threads:
         return b"{" + b",".join(parts) + b"}"
 
     async def _roots(
-        self, view: RoomView, span: tuple[int, int], ignored: Collection[UserId], limit: int
+        self, view: RoomView, before: int, ignored: Collection[UserId], limit: int
     ) -> tuple[Sequence[StoredEvent], int | None]:
         """The next roots that the reader may see, and where to go on."""
         async with self.reader.database.read() as tx:
-            rows = await self._rows(tx, view.room, span, ignored, limit + 1, sees_all=view.sight.all_visible)
+            rows = await self._rows(tx, view, before, ignored, limit + 1)
             more = len(rows) > limit
             rows = rows[:limit]
             events = await self.reader.events.many(tx, [root_id for root_id, _ in rows])
@@ -87,12 +84,18 @@ class Threads:
         return seen, rows[-1][1] if more else None
 
     async def _rows(
-        self, tx: ReadTx, room: Room, span: tuple[int, int], ignored: Collection[UserId], limit: int, *, sees_all: bool
+        self, tx: ReadTx, view: RoomView, before: int, ignored: Collection[UserId], limit: int
     ) -> list[tuple[EventId, int]]:
-        if sees_all and not ignored:
-            return await relation_tables.threads_before(tx, room.room_nid, span[0], limit)
+        room_nid = view.room.room_nid
+        if view.sight.all_visible and not ignored:
+            return await relation_tables.threads_before(tx, room_nid, before, limit)
         without = await relation_tables.numbers_of(tx, ignored)
-        return await relation_tables.threads_as_seen(tx, room.room_nid, span, without, limit)
+        spans = [(_ordering(after), _ordering(until)) for after, until in view.sight.message_spans()]
+        return await relation_tables.threads_as_seen(tx, room_nid, before, spans, without, limit)
+
+
+def _ordering(position: int) -> int:
+    return records.FOREVER if position == records.FOREVER else records.ordering_of(position)
 
 
 def _is_wanted(related: Related, root_id: EventId, wanted: ThreadsRequest) -> bool:

@@ -9,10 +9,14 @@ Spec: client-server-api#room-history-visibility
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from watchword.protocol import event_types
 from watchword.protocol.events import Pdu
 from watchword.protocol.ids import UserId
+
+_END = (1 << 63) - 1
+"""The end of what goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,21 @@ class Sight:
             return False
         visibility, membership = self._visibility(position - 1, overlay), self._membership(position - 1, overlay)
         return self._judge(position, visibility, membership)
+
+    def message_spans(self) -> list[tuple[int, int]]:
+        """Where the reader may see what is no state, by the line alone: positions after the first, up to the second.
+
+        Between two changes of his membership or of the visibility, he sees all or nothing.
+        """
+        intervals = (*self.membership.intervals, *self.visibility.intervals)
+        ends = sorted({0, _END, *(interval.start for interval in intervals), *(interval.end for interval in intervals)})
+        spans: list[tuple[int, int]] = []
+        for after, until in pairwise(ends):
+            if not self.sees_message(after + 1):
+                continue
+            goes_on = bool(spans) and spans[-1][1] == after
+            spans.append((spans.pop()[0] if goes_on else after, until))
+        return spans
 
     def membership_at(self, pdu: Pdu, position: int, overlay: "Overlay | None" = None) -> str:
         """The reader's own membership at an event, for `unsigned.membership`; `leave` if he had none."""

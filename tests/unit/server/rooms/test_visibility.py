@@ -5,6 +5,7 @@ unless it says otherwise.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -204,3 +205,20 @@ def test_a_value_holds_after_a_position_only_if_it_goes_on_beyond_it() -> None:
     history = History([Interval(2, 4, "join")], None)
     assert [history.holds_after(position, "join") for position in range(5)] == [True, True, True, False, False]
     assert not history.holds_after(0, "leave")
+
+
+# Spans of messages
+
+
+@pytest.mark.parametrize("visibility", ["shared", "joined", "invited", "world_readable"])
+@pytest.mark.parametrize("life", [(), BOBS_LIFE, (*BOBS_LIFE, (40, "join")), ((JOIN, "join"), (LEAVE, "join"), (40, "ban"))])
+def test_spans_hold_just_the_messages_that_are_seen(visibility: str, life: tuple[tuple[int, str], ...]) -> None:
+    for changing in (visibility, line((1, visibility), (12, "joined"), (25, "shared"), (38, visibility), default="shared")):
+        found = sight(*life, visibility=changing)
+        spans = found.message_spans()
+        # Where the line itself changes stands what changed it, and no message.
+        changes = {1, 12, 25, 38, *(start for start, _ in life)}
+        for position in set(range(1, 60)) - changes:
+            assert found.sees_message(position) is any(after < position <= until for after, until in spans), position
+        assert spans == sorted(spans)
+        assert all(first[1] < second[0] for first, second in pairwise(spans))
