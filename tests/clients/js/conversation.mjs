@@ -56,7 +56,7 @@ await scenario(async () => {
 
     await bob.sendReadReceipt(bob.getRoom(roomId).findEventById(answer));
     await alice.sendReadReceipt(alice.getRoom(roomId).findEventById(answer));
-    await until("bob's receipt", () => alice.getRoom(roomId).getEventReadUpTo(bob.getUserId()) === answer);
+    await until("bob's receipt", () => alice.getRoom(roomId).hasUserReadEvent(bob.getUserId(), answer));
     const { event_id: unread } = await bob.sendTextMessage(roomId, "one more");
     await until("an unread message", () => alice.getRoom(roomId).getUnreadNotificationCount() === 1);
     await read(alice, roomId, unread);
