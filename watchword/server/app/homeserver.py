@@ -54,6 +54,7 @@ from watchword.server.media.assembly import Outside, Repository, assemble_media
 from watchword.server.media.files import Files
 from watchword.server.moderation import endpoints as moderation_doors
 from watchword.server.moderation.assembly import Moderation, assemble_moderation
+from watchword.server.moderation.media_follower import MediaFollower
 from watchword.server.oauth import endpoints as oauth_doors
 from watchword.server.oauth.assembly import OAuth, OAuthPorts, assemble_oauth
 from watchword.server.push import endpoints as push_doors
@@ -254,6 +255,7 @@ class Homeserver:
         people_later.people = self.search.people
         self.spaces: Spaces = assemble_spaces(server_name, clock, entropy, self.rooms, self.rooms.membership, client)
         self.moderation: Moderation = assemble_moderation(database, self.rooms.reader, clock)
+        self.media_follower = MediaFollower(database, self.log, clock, self.rooms.reader, self.media.removal)
         authority.accounts = self.accounts.reader
         self.appservices: Appservices = assemble_appservices(
             queries,
@@ -401,6 +403,8 @@ class Homeserver:
                 group.create_task(coroutine)
             if self.outside.mailer is not None:
                 group.create_task(self.outside.mailer.run())
+            if self.config.media.delete_with_event:
+                group.create_task(self.media_follower.run())
             if self.config.federation.enabled:
                 group.create_task(self.federation_in.run())
             if doors:

@@ -69,6 +69,11 @@ class Removal:
         left = await upkeep_tables.no_longer_shown(tx, event_id)
         return [sha256 for media_id in left if (sha256 := await tables.remove(tx, "", media_id)) is not None]
 
+    async def showing_events(self, after: str, count: int) -> Sequence[EventId]:
+        """A page of the events that are remembered, in the order of their IDs."""
+        async with self._database.read() as view:
+            return await upkeep_tables.showing_events(view, after, count)
+
     # Quarantine
 
     async def quarantine(self, what: MediaName | bytes, by: UserId, reason: str = "") -> bytes:

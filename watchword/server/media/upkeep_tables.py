@@ -133,3 +133,11 @@ async def no_longer_shown(tx: Tx, event_id: EventId) -> Sequence[str]:
         if await tx.fetch_one("SELECT 1 FROM media_references WHERE media_id = ?", row[0]) is None:
             left.append(str(row[0]))
     return left
+
+
+async def showing_events(tx: ReadTx, after: str, count: int) -> Sequence[EventId]:
+    """A page of the events that show files, in order."""
+    rows = await tx.fetch_all(
+        "SELECT DISTINCT event_id FROM media_references WHERE event_id > ? ORDER BY event_id LIMIT ?", after, count
+    )
+    return [EventId(row[0]) for row in rows]

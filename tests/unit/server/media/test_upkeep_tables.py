@@ -69,6 +69,8 @@ async def test_what_no_other_event_shows_is_told_of_when_one_goes(world: World) 
     async with world.database.write() as tx:
         await upkeep_tables.note_shown(tx, EventId("$a"), ["x", "y", "x"])
         await upkeep_tables.note_shown(tx, EventId("$b"), ["y"])
+        assert await upkeep_tables.showing_events(tx, "", 10) == ["$a", "$b"]
+        assert await upkeep_tables.showing_events(tx, "$a", 10) == ["$b"]
         assert await upkeep_tables.no_longer_shown(tx, EventId("$a")) == ["x"]
         assert await upkeep_tables.no_longer_shown(tx, EventId("$a")) == ()
         assert await upkeep_tables.no_longer_shown(tx, EventId("$b")) == ["y"]
