@@ -84,8 +84,9 @@ def _columns(wanted: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _order(wanted: Mapping[str, Any]) -> Order:
+    order = wanted.get("order_by")
     try:
-        return Order(wanted.get("order_by") or "rank")
+        return Order.RANK if order is None else Order(order)
     except ValueError as error:
         raise BadRequest("M_INVALID_PARAM", "order_by must be rank or recent.") from error
 
