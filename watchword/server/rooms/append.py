@@ -23,6 +23,9 @@ from watchword.server.rooms.stored import EventStore, StoredEvent
 from watchword.storage import Log, Position, Tx
 from watchword.storage.names import Names
 
+_REDACTING = (event_types.REDACTION, event_types.MEMBER)
+"""What may redact other events: kicks and bans, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fork:
@@ -124,15 +127,17 @@ class Appender:
         tx.after_failure(partial(self._events.forget, (stored.event_id,)))
         if stored.is_shown:
             room.remember(stored)
-            await self.index.note(tx, room.room_nid, stored)
-        await self._redact(tx, room, stored)
+            if "m.relates_to" in event.pdu.content:
+                await self.index.note(tx, room.room_nid, stored)
+        # Our own message is new: it redacts nothing, and nobody can have redacted it yet.
+        if event.pdu.type in _REDACTING or domain_of(event.pdu.sender) != self._server_name:
+            await self._redact(tx, room, stored)
         return stored
 
     async def _redact(self, tx: Tx, room: Room, stored: StoredEvent) -> None:
         """Carry out the redaction that this event is, and those that waited for it."""
-        if stored.pdu.type in (event_types.REDACTION, event_types.MEMBER):
+        if stored.pdu.type in _REDACTING:
             await self.redactions.carry_out(tx, room, stored)
-        # Our own event is new: nobody can have redacted it yet.
         if domain_of(stored.pdu.sender) != self._server_name or stored.is_history:
             await self.redactions.release(tx, room, stored)
 
