@@ -29,6 +29,7 @@ from watchword.server.accounts.ports import NoAppservices, NoCrossSigningKeys
 from watchword.server.changes import Change, decode_change, encode_change
 from watchword.server.oauth import endpoints as oauth_doors
 from watchword.server.oauth.assembly import OAuth, OAuthPorts, assemble_oauth
+from watchword.server.oauth.browsers import Visit
 from watchword.server.oauth.commands import OAuthSettings
 from watchword.server.oauth.upstream.providers import JsonFetcher
 from watchword.storage import Log, Schema, SqliteDatabase, migrate
@@ -174,7 +175,7 @@ class World:
     async def whoami(self, token: str) -> Answer:
         return await self.json("GET", "/_matrix/client/v3/account/whoami", by=token)
 
-    async def exchange(self, client_id: str, code: str, **changed: str) -> Answer:
+    async def exchange(self, client_id: str, code: str, /, **changed: str) -> Answer:
         fields = {
             "grant_type": "authorization_code",
             "client_id": client_id,
@@ -198,6 +199,12 @@ class World:
         body: Mapping[str, Any] = answer.json
         return body
 
+    async def visit(self, user_id: UserId = ALICE) -> Visit:
+        """A browser signed in without its form."""
+        account = await self.accounts.reader.account(user_id)
+        assert account is not None
+        return await self.oauth.browsers.sign_in(Visit("", is_new=True), account)
+
     async def devices(self) -> set[DeviceId]:
         return {device.device_id for device in await self.accounts.reader.devices(ALICE)}
 
@@ -218,6 +225,10 @@ class Browser:
 
     async def get(self, url: str) -> Answer:
         return await self._go("GET", url, b"")
+
+    async def post(self, url: str, body: str) -> Answer:
+        """Send a form that stands on no page."""
+        return await self._go("POST", url, body.encode())
 
     async def _go(self, method: str, url: str, body: bytes) -> Answer:
         for _ in range(10):
