@@ -81,6 +81,10 @@ class RoomEventFilter:
             return False
         return self.types is None or self.types.match(event_type)
 
+    def allows_sender(self, sender: str) -> bool:
+        """Whether events of this sender are wanted."""
+        return sender not in self.not_senders and (self.senders is None or sender in self.senders)
+
     def allows_room(self, room_id: str) -> bool:
         """Whether events of this room are wanted."""
         return room_id not in self.not_rooms and (self.rooms is None or room_id in self.rooms)
@@ -89,7 +93,7 @@ class RoomEventFilter:
         """Whether an event is wanted; what is excluded beats what is included."""
         if self.allows_everything:
             return True
-        if pdu.sender in self.not_senders or (self.senders is not None and pdu.sender not in self.senders):
+        if not self.allows_sender(pdu.sender):
             return False
         if self.contains_url is not None and isinstance(pdu.content.get("url"), str) is not self.contains_url:
             return False

@@ -132,7 +132,7 @@ class RoomSections:
         if span.room.last_state_position > span.since or span.ignores_somebody:
             return None
         now = self._clock.now_ms() // _SHARED_MS
-        return (span.room.room_id, span.since, span.until, span.sync_filter.key, span.state_after, now)
+        return (span.room.room_id, span.since, span.until, span.sync_filter.key, span.state_form, now)
 
     # Timeline
 
@@ -199,11 +199,9 @@ class RoomSections:
         return await self._reader.state_delta(tx, span.room, Position(after), Position(until)) if until > after else {}
 
     def _encoded_state(self, view: RoomView, span: RoomSpan, events: Mapping[EventId, StoredEvent]) -> bytes:
-        name = b'"state_after"' if span.state_after else b'"state"'
-        if not events:
-            return name + b':{"events":[]}'
         now_ms = self._clock.now_ms()
-        return name + b':{"events":[%b]}' % b",".join(self._event(view, span, event, now_ms) for event in events.values())
+        encoded = b",".join(self._event(view, span, event, now_ms) for event in events.values())
+        return b'"%b":{"events":[%b]}' % (span.state_form, encoded)
 
     # The rest
 
@@ -262,4 +260,4 @@ def _summary(span: RoomSpan) -> dict[str, Any]:
     }
 
 
-_SharedKey = tuple[str, int, int, int, bool, int]
+_SharedKey = tuple[str, int, int, int, bytes, int]

@@ -32,7 +32,7 @@ from watchword.server.sync.filters import SyncFilter
 from watchword.server.sync.invites import InviteSections
 from watchword.server.sync.ports import Presence, PushRules
 from watchword.server.sync.rooms import RoomSections
-from watchword.server.sync.spans import Extras, RoomSpan
+from watchword.server.sync.spans import STATE, Extras, RoomSpan
 from watchword.server.sync.waiting import WaitingRoom
 from watchword.server.sync.window import Window, open_window
 from watchword.storage import Log, Position
@@ -50,7 +50,7 @@ class SyncRequest:
     sync_filter: SyncFilter
     timeout_ms: int = 0
     full_state: bool = False
-    state_after: bool = False
+    state_form: bytes = STATE
     set_presence: str = "online"
     messages_since: Position | None = None
 
@@ -265,7 +265,7 @@ class SyncService:
             None if newly else since,
             window.until,
             request.sync_filter,
-            request.state_after,
+            request.state_form,
             request.full_state,
             ignored=ignored,
         )
@@ -327,10 +327,10 @@ class SyncService:
                 # He came and went: of what was before, his client knows nothing.
                 since = None
         span = RoomSpan(
-            room, reader, since, until, request.sync_filter, request.state_after, full_state=request.full_state, left=True
+            room, reader, since, until, request.sync_filter, request.state_form, full_state=request.full_state, left=True
         )
         encoded, _ = await self.sections.section(span, extras)
-        response.leave.append(_named(row.room_id, encoded or b"{}"))
+        response.leave.append(_named(row.room_id, encoded or _nothing_of(request)))
 
     async def _account_data(self, request: SyncRequest, window: Window) -> tuple[list[bytes], dict[RoomId, list[bytes]]]:
         if request.since is not None and not window.account_data:
@@ -343,7 +343,7 @@ class SyncService:
             if row.position > window.until:
                 continue
             wanted = request.sync_filter.account_data if row.room_id is None else request.sync_filter.room_account_data
-            if wanted.allows_type(row.type):
+            if wanted.allows_type(row.type) and (row.room_id is None or wanted.allows_room(row.room_id)):
                 encoded = b'{"content":%b,"type":%b}' % (row.content, orjson.dumps(row.type))
                 (everywhere if row.room_id is None else by_room.setdefault(row.room_id, [])).append(encoded)
                 has_rules |= row.room_id is None and row.type == _PUSH_RULES
@@ -358,7 +358,8 @@ class SyncService:
         return by_room.get(room_id, [])
 
     async def _presence(self, request: SyncRequest, window: Window) -> list[bytes]:
-        if not self.presence.enabled:
+        wanted = request.sync_filter.presence
+        if not self.presence.enabled or not wanted.allows_type("m.presence"):
             return []
         user_id = request.requester.user_id
         users: Collection[UserId] = window.presence
@@ -366,11 +367,17 @@ class SyncService:
             users = await self.rooms.users_sharing_room_with(user_id)
         events = []
         for other in sorted(users)[:_PRESENCE_MAX]:
-            content = self.presence.content(other)
+            content = self.presence.content(other) if wanted.allows_sender(other) else None
             if content is None or (other != user_id and not await self.rooms.share_room(user_id, other)):
                 continue
             events.append(orjson.dumps({"type": "m.presence", "sender": other, "content": content}))
-        return events if request.sync_filter.presence.allows_type("m.presence") else []
+        return events
+
+
+def _nothing_of(request: SyncRequest) -> bytes:
+    """The section of a room that the user is not in, of which there is nothing to show."""
+    # "state_after MUST be present, even if empty."
+    return b"{}" if request.state_form == STATE else b'{"%b":{"events":[]}}' % request.state_form
 
 
 def _named(room_id: RoomId, encoded: bytes) -> bytes:

@@ -9,6 +9,9 @@ from watchword.server.rooms.view import Reader
 from watchword.server.sync.filters import SyncFilter
 from watchword.storage import Position
 
+STATE, STATE_AFTER, OLD_STATE_AFTER = b"state", b"state_after", b"org.matrix.msc4222.state_after"
+"""Where a section has its state: that before its timeline, or that after it, also under its old name."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoomSpan:
@@ -23,7 +26,7 @@ class RoomSpan:
     since: Position | None
     until: Position
     sync_filter: SyncFilter
-    state_after: bool = False
+    state_form: bytes = STATE
     full_state: bool = False
     left: bool = False
     ignored: frozenset[UserId] = frozenset()
@@ -32,6 +35,11 @@ class RoomSpan:
     def state_since(self) -> Position | None:
         """The position of which the client knows the state; None if it is to be told all."""
         return None if self.full_state else self.since
+
+    @property
+    def state_after(self) -> bool:
+        """Whether the state is that at the end of the timeline."""
+        return self.state_form != STATE
 
     @property
     def is_lazy(self) -> bool:

@@ -30,7 +30,7 @@ def read(request: Request, requester: Requester) -> SlidingRequest:
         extensions=reading.extensions(body),
         conn_id=reading.connection_id(body),
         timeout_ms=min(timeout_ms, limits.sync_timeout_ms_max),
-        set_presence=reading.presence(reading.value_of(body, "set_presence", str)),
+        set_presence=reading.value_of(body, "set_presence", str) or "online",
     )
 
 

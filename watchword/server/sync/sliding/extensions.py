@@ -34,6 +34,9 @@ from watchword.server.sync.window import Window
 from watchword.storage import Position
 
 _PUSH_RULES = "m.push_rules"
+_DELETED = b"{}"
+_FIRST = 1
+"""Account data stand behind the first position of the log: of what came after it, deletions are told, too."""
 
 
 @dataclass(slots=True)
@@ -221,15 +224,16 @@ class Extensions:
         everywhere: list[bytes] = []
         by_room: dict[RoomId, list[bytes]] = {}
         has_rules = False
-        for row in await self.accounts.account_data_since(telling.reader.user_id, Position(max(0, after))):
-            if row.position > window.until:
+        for row in await self.accounts.account_data_since(telling.reader.user_id, Position(max(_FIRST, after))):
+            known = told_until if row.room_id is None else rooms.get(row.room_id, window.until)
+            # What was deleted is empty: nothing for those who never had it.
+            if not known < row.position <= window.until or (known < 0 and row.content == _DELETED):
                 continue
             encoded = b'{"content":%b,"type":%b}' % (row.content, orjson.dumps(row.type))
             if row.room_id is None:
                 has_rules |= row.type == _PUSH_RULES
-                if row.position > told_until:
-                    everywhere.append(encoded)
-            elif row.room_id in rooms and row.position > rooms[row.room_id]:
+                everywhere.append(encoded)
+            else:
                 by_room.setdefault(row.room_id, []).append(encoded)
         if told_until < 0 and not has_rules:
             content = await self.push_rules.content(telling.reader.user_id)

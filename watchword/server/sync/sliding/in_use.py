@@ -34,7 +34,7 @@ def read(request: Request, requester: Requester) -> SlidingRequest:
         extensions=reading.extensions(body),
         conn_id=reading.connection_id(body),
         timeout_ms=request.query_int("timeout", 0, most=limits.sync_timeout_ms_max),
-        set_presence=reading.presence(request.query_one("set_presence")),
+        set_presence=request.query_one("set_presence") or "online",
     )
 
 

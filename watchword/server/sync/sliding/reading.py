@@ -26,7 +26,6 @@ T = TypeVar("T")
 _EVERY = "*"
 _DIGITS_MAX = 19
 _THREADS = ("thread_subscriptions", "io.element.msc4308.thread_subscriptions")
-_PRESENCES = ("offline", "online", "unavailable")
 
 
 def wrong(text: str) -> BadRequest:
@@ -60,15 +59,6 @@ def texts(body: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
     if not all(isinstance(entry, str) for entry in value):
         raise wrong(f"{name} must be a list of strings.")
     return tuple(value)
-
-
-def presence(value: str | None) -> str:
-    """`set_presence`. Raises BadRequest."""
-    if value is None:
-        return "online"
-    if value not in _PRESENCES:
-        raise BadRequest("M_INVALID_PARAM", "set_presence must be offline, online or unavailable.")
-    return value
 
 
 def connection_id(body: Mapping[str, Any]) -> str:

@@ -145,13 +145,17 @@ class RoomResults:
         if told is None or told.until >= row.position:
             return Result(None, told)
         event = await self.rooms.events.one(tx, row.event_id)
-        parts = []
-        if asked.form.tells_lists:
-            stripped = [] if event is None else [strip(dict(event.pdu.json))]
-            parts.append(b'"stripped_state":' + orjson.dumps(stripped))
         if event is not None:
-            # The form in use takes stripped state for an invite; the member event says that there is none.
-            parts.append(b'"required_state":[%b]' % finish(event.base()))
+            encoded, stripped = finish(event.base()), strip(dict(event.pdu.json))
+        else:
+            # Of a room of another server only the membership is known.
+            content = {"membership": row.membership}
+            stripped = {"type": event_types.MEMBER, "state_key": row.user_id, "sender": row.sender, "content": content}
+            encoded = orjson.dumps({**stripped, "event_id": row.event_id, "origin_server_ts": self.clock.now_ms()})
+        # The form in use takes stripped state for an invite; the member event says that there is none.
+        parts = [b'"required_state":[%b]' % encoded]
+        if asked.form.tells_lists:
+            parts.append(b'"stripped_state":' + orjson.dumps([stripped]))
         parts += _common(asked, row, lists, row.position)
         return Result(_object(parts), None)
 

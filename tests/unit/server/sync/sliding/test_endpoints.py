@@ -27,3 +27,9 @@ async def test_each_speaks_its_form(world: SlidingWorld) -> None:
 async def test_nothing_asked_is_nothing_told(world: SlidingWorld, path: str) -> None:
     answer = await world.ask(ALICE, "POST", path, {})
     assert answer == {"pos": answer["pos"], "lists": {}, "rooms": {}, "extensions": {}}
+
+
+@pytest.mark.parametrize("path", [IN_USE, ACCEPTED])
+async def test_an_unknown_presence_is_refused(world: SlidingWorld, path: str) -> None:
+    body, query = ({"set_presence": "other"}, {}) if path == ACCEPTED else ({}, {"set_presence": "other"})
+    assert await world.refused(ALICE, "POST", path, body, **query) == (400, "M_INVALID_PARAM")

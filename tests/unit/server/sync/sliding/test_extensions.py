@@ -152,6 +152,20 @@ async def test_account_data_is_told_whole_and_then_what_changed(world: SlidingWo
     assert (told["global"], contents(told["rooms"][room_id])) == ([], {"b.room": 3})
 
 
+async def test_what_was_deleted_is_told_to_those_who_had_it(world: SlidingWorld) -> None:
+    await put(world, "a.global", 1)
+    asked = client(world, "account_data")
+    await asked.ask()
+    await world.ask(ALICE, "PUT", f"user/{ALICE}/account_data/a.global", {})
+    room_id = await world.room()
+    await put(world, "a.room", 1, room_id)
+    told = await extension(asked, "account_data")
+    assert told["global"] == [{"type": "a.global", "content": {}}]
+    assert contents(told["rooms"][room_id]) == {"a.room": 1}
+    anew = Client(world, conn_id="new", extensions={"account_data": ON})
+    assert contents((await extension(anew, "account_data"))["global"]) == {"m.push_rules": None}
+
+
 async def test_account_data_of_a_room_outside_the_window_is_told_when_it_comes_in(world: SlidingWorld) -> None:
     old, new = await world.room(), await world.room()
     asked = Client(world, lists={"all": window((0, 0))}, extensions={"account_data": ON})

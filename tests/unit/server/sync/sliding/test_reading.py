@@ -74,11 +74,8 @@ def test_the_limit_of_the_timeline_is_bounded() -> None:
             reading.timeline_limit(entry, default)
 
 
-def test_presence_and_the_name_of_the_connection() -> None:
-    assert (reading.presence(None), reading.presence("offline")) == ("online", "offline")
+def test_the_name_of_the_connection() -> None:
     assert (reading.connection_id({}), reading.connection_id({"conn_id": "a"})) == ("", "a")
-    with pytest.raises(BadRequest):
-        reading.presence("busy-ish")
     for name in (1, "a" * 1_000):
         with pytest.raises(BadRequest):
             reading.connection_id({"conn_id": name})

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.server.rooms.world import ALICE, BOB, CAROL, LAPTOP, World, bodies
+from tests.unit.server.rooms.world import ALICE, BOB, CAROL, EVE, LAPTOP, World, bodies
 from tests.unit.server.sync.sliding.windows import (
     ACCEPTED,
     Client,
@@ -14,7 +14,9 @@ from tests.unit.server.sync.sliding.windows import (
     subscription,
     window,
 )
-from watchword.protocol.ids import RoomId
+from watchword.protocol.ids import EventId, RoomId
+from watchword.protocol.room_versions import ROOM_VERSIONS
+from watchword.server.rooms.out_of_band import OutOfBand, Told
 
 
 async def settle() -> None:
@@ -376,3 +378,21 @@ async def test_a_client_that_was_away_for_long_loses_nothing(world: SlidingWorld
     answer = await client.ask()
     assert list(answer["rooms"]) == [newest[1]]
     assert bodies(answer["rooms"][newest[1]]["timeline"]) == ["while away"]
+
+
+async def test_an_invite_to_a_room_of_another_server_is_shown_and_its_end(world: SlidingWorld) -> None:
+    far, eve = RoomId("!far:there.example"), EVE
+    member = {"type": "m.room.member", "state_key": BOB, "sender": eve, "content": {"membership": "invite"}}
+    create = {"type": "m.room.create", "state_key": "", "sender": eve, "content": {"type": "m.space"}}
+    out_of_band = OutOfBand(world.writer, world.memberships, world.log, world.reader.server_name)
+    client = Client(world, BOB, lists={"all": window(filters={"room_types": ["m.space"]})})
+    await client.ask()
+    version = ROOM_VERSIONS["11"]
+    await out_of_band.record(far, version, Told(BOB, "invite", EventId("$invite"), eve, [create, member]))
+    assert (await client.room(far))["invite_state"] == [create, member]
+    await out_of_band.record(far, version, Told(BOB, "leave", EventId("$leave"), eve))
+    answer = await client.ask()
+    assert answer["lists"] == {"all": {"count": 0}}
+    (event,) = answer["rooms"][far]["required_state"]
+    assert (event["state_key"], event["sender"], event["content"]) == (BOB, eve, {"membership": "leave"})
+    assert (await client.ask())["rooms"] == {}
