@@ -28,6 +28,8 @@ _NEVER = {
     ("GET", "/_matrix/media/v3/download/{serverName}/{mediaId}"),  # frozen since v1.11, and we have nothing older
     ("GET", "/_matrix/media/v3/download/{serverName}/{mediaId}/{fileName}"),
     ("GET", "/_matrix/media/v3/thumbnail/{serverName}/{mediaId}"),
+    ("GET", "/_matrix/client/v1/media/preview_url"),  # off unless an operator wants it
+    ("GET", "/_matrix/media/v3/preview_url"),
 }
 
 # Keys that the schema of an answer does not name, each with its reason.
