@@ -1,6 +1,6 @@
 """What other features ask of accounts. Answers of the hot path come from memory; the log tells when they are stale."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -110,6 +110,11 @@ class AccountReader:
     async def _exists(self, user_id: UserId) -> bool:
         account = await self.account(user_id)
         return account is not None and not account.is_deactivated
+
+    async def guests_among(self, user_ids: Collection[UserId]) -> set[UserId]:
+        """Those of some local users who are guests."""
+        async with self._database.read() as tx:
+            return await tables.guests_among(tx, user_ids)
 
     async def local_user_exists(self, user_id: UserId) -> bool:
         """Whether this server has, or had, the account."""

@@ -1,6 +1,6 @@
 """SQL of accounts, devices, sessions, tokens and invitations. What users store is in `tables_user_data`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -59,6 +59,14 @@ async def users_after(tx: ReadTx, after: str, limit: int) -> Sequence[UserId]:
 
 async def any_account(tx: ReadTx) -> bool:
     return await tx.fetch_one("SELECT user_id FROM accounts LIMIT 1") is not None
+
+
+async def guests_among(tx: ReadTx, user_ids: Collection[UserId]) -> set[UserId]:
+    rows = await tx.fetch_all(
+        "SELECT user_id FROM accounts WHERE user_id IN (SELECT value FROM json_each(?)) AND is_guest = 1",
+        msgspec.json.encode(list(user_ids)).decode(),
+    )
+    return {UserId(row[0]) for row in rows}
 
 
 async def insert_account(tx: Tx, command: CreateAccount, created_ts: int, invited_by: UserId | None) -> bool:
