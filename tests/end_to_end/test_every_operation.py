@@ -205,6 +205,12 @@ def _reading(alice: Person) -> None:
     for segment in (("state",), ("state", "m.room.name", ""), ("members",), ("joined_members",), ("aliases",)):
         alice.get("rooms", room_id, *segment)
     assert "event_id" in alice.call("GET", path("rooms", room_id, "state", "m.room.name", ""), format="event")
+    relation = {"m.relates_to": {"rel_type": "m.thread", "event_id": event_id}}
+    alice.sends(room_id, "m.room.message", {"msgtype": "m.text", "body": "three", **relation})
+    for kinds in ((), ("m.thread",), ("m.thread", "m.room.message")):
+        found = alice.call("GET", segments(f"{_V1}/rooms", room_id, "relations", event_id, *kinds))
+        assert len(found["chunk"]) == 1
+    assert alice.call("GET", segments(f"{_V1}/rooms", room_id, "threads"))["chunk"][0]["event_id"] == event_id
     alice.get("rooms", room_id, "event", event_id)
     alice.get("rooms", room_id, "context", event_id)
     alice.get("rooms", room_id, "messages", dir="b", filter=json.dumps({"lazy_load_members": True}))

@@ -104,15 +104,14 @@ _RELATIONS = "/_matrix/client/v1/rooms/{roomId}/relations/{eventId}"
 _SPEC = "client-server-api#get_matrixclientv1roomsroomid"
 _UNSTABLE = "/_matrix/client/unstable/"
 _SUBSCRIPTION = _UNSTABLE + "io.element.msc4306/rooms/{roomId}/thread/{threadRootId}/subscription"
-_THREADING = "client-server-api#threading"
 
 ENDPOINTS = (
     Endpoint("GET", _RELATIONS, relations, _SPEC + "relationseventid"),
     Endpoint("GET", _RELATIONS + "/{relType}", relations, _SPEC + "relationseventidreltype"),
     Endpoint("GET", _RELATIONS + "/{relType}/{eventType}", relations, _SPEC + "relationseventidreltypeeventtype"),
     Endpoint("GET", "/_matrix/client/v1/rooms/{roomId}/threads", threads, _SPEC + "threads"),
-    Endpoint("PUT", _SUBSCRIPTION, subscribe, _THREADING, rate=Rate.WRITE, body=Body.OPTIONAL_JSON),
-    Endpoint("GET", _SUBSCRIPTION, subscription, _THREADING),
-    Endpoint("DELETE", _SUBSCRIPTION, unsubscribe, _THREADING, rate=Rate.WRITE),
-    Endpoint("GET", _UNSTABLE + "io.element.msc4308/thread_subscriptions", subscriptions, _THREADING),
+    Endpoint("PUT", _SUBSCRIPTION, subscribe, "proposals/4306", rate=Rate.WRITE, body=Body.OPTIONAL_JSON),
+    Endpoint("GET", _SUBSCRIPTION, subscription, "proposals/4306"),
+    Endpoint("DELETE", _SUBSCRIPTION, unsubscribe, "proposals/4306", rate=Rate.WRITE),
+    Endpoint("GET", _UNSTABLE + "io.element.msc4308/thread_subscriptions", subscriptions, "proposals/4308"),
 )
