@@ -421,3 +421,6 @@ public_rooms_page_max = 500
 
 # History fetched to reach an event by its time, in pages
 timestamp_backfill_rounds_max = 20
+
+# Invites by address: in one request, of a client or of an identity server
+third_party_invites_at_once = 20

@@ -27,6 +27,7 @@ from watchword.protocol.ids import RoomId, ServerName, UserId
 from watchword.server import accounts, appservices, changes, e2ee, federation, media, moderation, oauth, push, rooms, search
 from watchword.server.accounts import endpoints as account_doors
 from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
+from watchword.server.accounts.threepids.lookups import IdentityLookups
 from watchword.server.app import settings
 from watchword.server.app.outside import outside_services
 from watchword.server.appservices import endpoints as appservice_doors
@@ -45,6 +46,7 @@ from watchword.server.e2ee.reader import E2eeReader
 from watchword.server.e2ee.recent_changes import RecentChanges
 from watchword.server.e2ee.service import E2eePorts, E2eeService
 from watchword.server.federation import endpoints as federation_doors
+from watchword.server.federation import third_party_endpoints as third_party_doors
 from watchword.server.federation.egress import HttpsEgress
 from watchword.server.federation.own_keys import load_or_create_signing_key
 from watchword.server.federation.ports import Egress
@@ -242,6 +244,7 @@ class Homeserver:
                 push_rules_later,
                 directories=client,
                 times=client,
+                addresses=IdentityLookups(self.outside.services.identity, self._fetcher),
             ),
             RoomLimits(config.rooms.default_version, config.sync.rooms_in_memory_max, config.sync.event_cache_max),
         )
@@ -358,6 +361,7 @@ class Homeserver:
         router.mount(old_stream_doors.ENDPOINTS, self.sync.old_streams)
         if config.federation.enabled:
             router.mount(federation_doors.ENDPOINTS, self.federation_in.doors)
+            router.mount(third_party_doors.ENDPOINTS, self.rooms.doors.addresses)
         return router
 
     # Life
@@ -399,7 +403,13 @@ class Homeserver:
                 self._maintain,
             ):
                 group.create_task(self._again(loop))
-            for coroutine in (self.rooms.follower.run(), self.push.run(), self.appservices.run(), self.search.run()):
+            for coroutine in (
+                self.rooms.follower.run(),
+                self.rooms.guests.run(),
+                self.push.run(),
+                self.appservices.run(),
+                self.search.run(),
+            ):
                 group.create_task(coroutine)
             if self.outside.mailer is not None:
                 group.create_task(self.outside.mailer.run())

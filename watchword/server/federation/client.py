@@ -110,6 +110,10 @@ class FederationClient:
         ask = Ask("PUT", path_of(f"{_V1}/invite", room_id, event_id), body=_encoded(body))
         return answers.invite_v1(server, await self._transport.json_value(server, ask))
 
+    async def exchange_third_party_invite(self, server: ServerName, room_id: RoomId, event: Mapping[str, Any]) -> None:
+        """See RemoteServers."""
+        await self._put(server, path_of(f"{_V1}/exchange_third_party_invite", room_id), event)
+
     async def policy_sign(self, server: ServerName, event: Mapping[str, Any], *, is_unstable: bool) -> dict[str, Any]:
         """See PolicySigner."""
         path = "/_matrix/policy/unstable/org.matrix.msc4284/sign" if is_unstable else "/_matrix/policy/v1/sign"

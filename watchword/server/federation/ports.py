@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from watchword.protocol.ids import DeviceId, EventId, RoomAlias, RoomId, ServerName, UserId
 from watchword.server.accounts.commands import PresenceState
 from watchword.server.federation.discovery_rules import SrvRecord, Target
+from watchword.server.rooms.commands import PromisedInvite
 from watchword.server.rooms.ephemeral import Receipt
 from watchword.storage import Position
 
@@ -272,6 +273,18 @@ class RoomsForServers(Protocol):
 
     async def public_rooms(self, origin: ServerName, query: "PublicRoomsQuery") -> Mapping[str, Any]:
         """`{"chunk", "next_batch", "prev_batch", "total_room_count_estimate"}`"""
+        ...
+
+
+class PromisedInvites(Protocol):
+    """Invites that waited for an address (fitted by `rooms.third_party_invites.ThirdPartyInvites`)."""
+
+    async def bound(self, user_id: UserId, invites: Sequence[PromisedInvite]) -> None:
+        """A user has shown that an address is his."""
+        ...
+
+    async def exchange(self, invite: PromisedInvite) -> None:
+        """Make the invite of another server's user. Raises Refusal."""
         ...
 
 

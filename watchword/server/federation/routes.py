@@ -41,7 +41,7 @@ class Routes:
         servers = await self._concerned(change, position)
         if not servers:
             return ()
-        author = domain_of(change.sender) if isinstance(change, EventAppended) else ""
+        author = _author(change)
         own = self.settings.server_name
         return [server for server in servers if server not in (own, author) and server and self.settings.may_talk_with(server)]
 
@@ -106,6 +106,14 @@ class Routes:
         if content is None:
             return []
         return [("m.presence", {"push": [{"last_active_ago": 0, **content, "user_id": change.user_id}]})]
+
+
+def _author(change: Change) -> str:
+    """Whose server has the event already: it handed it to us, to tell the others.
+
+    Not so an invite: if it is another server's user who invites, it was made here, because he had promised it to an address.
+    """
+    return domain_of(change.sender) if isinstance(change, EventAppended) and change.membership != "invite" else ""
 
 
 def _receipt(change: ReceiptChanged) -> dict[str, dict[str, dict[str, object]]]:

@@ -15,11 +15,19 @@ from watchword.server.rooms.directory import Directory
 from watchword.server.rooms.doors import RoomDoors
 from watchword.server.rooms.ephemeral import Ephemeral, Typing
 from watchword.server.rooms.follower import RoomFollower
+from watchword.server.rooms.guests import RoomGuests
 from watchword.server.rooms.membership import Membership
 from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.pages import Pages
 from watchword.server.rooms.policy_server import PolicyGate
-from watchword.server.rooms.ports import NO_PUSH_RULES, EventSignatures, RemoteServers, RoomPushRules
+from watchword.server.rooms.ports import (
+    NO_INVITATION_SERVERS,
+    NO_PUSH_RULES,
+    EventSignatures,
+    InvitationServers,
+    RemoteServers,
+    RoomPushRules,
+)
 from watchword.server.rooms.published import RemoteDirectories
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.registry import RoomRegistry
@@ -28,6 +36,7 @@ from watchword.server.rooms.relations_bundling import Bundles
 from watchword.server.rooms.remote_assembly import RemoteGround, RemoteParts, assemble_remote
 from watchword.server.rooms.sent import REMEMBERED_MS, SentTransactions
 from watchword.server.rooms.stored import EventStore
+from watchword.server.rooms.third_party_invites import ThirdPartyInvites
 from watchword.server.rooms.timestamps import RemoteTimes, Timestamps
 from watchword.server.rooms.upgrade import RoomUpgrader
 from watchword.server.rooms.upgrade_follow import RoomTransfer
@@ -58,6 +67,7 @@ class RoomPorts:
     servers: RemoteServers
     signatures: EventSignatures
     push_rules: RoomPushRules = NO_PUSH_RULES
+    addresses: InvitationServers = NO_INVITATION_SERVERS
     directories: RemoteDirectories | None = None
     times: RemoteTimes | None = None
 
@@ -75,6 +85,7 @@ class Rooms:
     events: EventStore
     doors: RoomDoors
     follower: RoomFollower
+    guests: RoomGuests
     remote: RemoteParts
     relations: Relations
     catalogue: RoomCatalogue
@@ -129,6 +140,7 @@ def assemble_rooms(
         directory=directory,
         user_data=ports.user_data,
         relations=relations,
+        addresses=ThirdPartyInvites(membership, remote.memberships, ports.servers, ports.addresses),
         upgrader=RoomUpgrader(writer, reader, maker),
         clock=clock,
         server_name=server_name,
@@ -144,6 +156,7 @@ def assemble_rooms(
         events=events,
         doors=doors,
         follower=RoomFollower(database, log, membership, clock, transfer),
+        guests=RoomGuests(database, log, reader, writer, ports.accounts, clock),
         remote=remote,
         relations=relations,
         catalogue=RoomCatalogue(registry, events, names),

@@ -90,3 +90,28 @@ class UpgradeRoom:
     version: str
     additional_creators: Sequence[UserId] = ()
     creator_profile: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class InviteAddress:
+    """Invite whoever has an e-mail address or a telephone number. Spec: client-server-api#third-party-invites
+
+    id_server: the name of an identity server; id_access_token: the inviting user's account there, secret.
+    """
+
+    room_id: RoomId
+    sender: UserId
+    medium: str
+    address: str
+    id_server: str
+    id_access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PromisedInvite:
+    """An invite that waited for an address, now that target owns it. signed: the identity server's word for that."""
+
+    room_id: RoomId
+    sender: UserId
+    target: UserId
+    signed: Mapping[str, Any]

@@ -9,16 +9,17 @@ from watchword.base.clock import Clock
 from watchword.base.errors import BadRequest, ProtocolError
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester
-from watchword.protocol.ids import RoomId, ServerName, parse_room_alias, parse_room_id, parse_server_name
+from watchword.protocol.ids import RoomId, ServerName, UserId, parse_room_alias, parse_room_id, parse_server_name
 from watchword.protocol.room_versions import DEFAULT_ROOM_VERSION
 from watchword.server.accounts.user_data import UserData
-from watchword.server.rooms.commands import Transaction
+from watchword.server.rooms.commands import InviteAddress, Transaction
 from watchword.server.rooms.directory import Directory
 from watchword.server.rooms.ephemeral import Ephemeral
 from watchword.server.rooms.membership import VIA_MAX, Membership
 from watchword.server.rooms.pages import Pages
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.relations_assembly import Relations
+from watchword.server.rooms.third_party_invites import ThirdPartyInvites
 from watchword.server.rooms.upgrade import RoomUpgrader
 from watchword.server.rooms.view import Reader
 from watchword.server.rooms.writer import RoomWriter
@@ -37,6 +38,7 @@ class RoomDoors:
     user_data: UserData
     relations: Relations
     upgrader: RoomUpgrader
+    addresses: ThirdPartyInvites
     clock: Clock
     server_name: ServerName
     default_room_version: str = DEFAULT_ROOM_VERSION
@@ -71,6 +73,20 @@ def via_of(request: Request) -> Sequence[ServerName]:
 def room_of(request: Request) -> RoomId:
     """The room of the path."""
     return request.param("roomId", parse_room_id)
+
+
+def address_of(body: Mapping[str, Any], room_id: RoomId, sender: UserId) -> InviteAddress:
+    """An invite by address from a request's body. Raises BadRequest.
+
+    Spec: client-server-api#post_matrixclientv3roomsroomidinvite
+    """
+    names = ("medium", "address", "id_server", "id_access_token")
+    for name in names:
+        if name not in body:
+            raise BadRequest("M_MISSING_PARAM", f"{name} is missing.")
+        if not isinstance(body[name], str):
+            raise BadRequest("M_BAD_JSON", f"{name} must be a string.")
+    return InviteAddress(room_id, sender, *(body[name] for name in names))
 
 
 def object_of(value: object, name: str) -> Mapping[str, Any]:

@@ -1,15 +1,18 @@
 """Doors of membership: join, invite, leave, kick, ban, knock, forget."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from watchword.base.errors import BadRequest, Forbidden
+from watchword.base.errors import BadRequest, Forbidden, PeerError, ProtocolError
 from watchword.edge.endpoint import Body, Endpoint, Rate
 from watchword.edge.replies import Reply
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester
-from watchword.protocol.ids import RoomId, parse_user_id
-from watchword.server.rooms.commands import ChangeMembership
-from watchword.server.rooms.doors import RoomDoors, room_id_or_alias, room_of, via_of
+from watchword.protocol.ids import RoomId, UserId, parse_user_id
+from watchword.server.rooms.commands import ChangeMembership, PromisedInvite
+from watchword.server.rooms.doors import RoomDoors, address_of, room_id_or_alias, room_of, via_of
+from watchword.server.rooms.guests import check_join
 from watchword.server.rooms.membership import reason_of
 
 
@@ -23,8 +26,26 @@ async def join(request: Request, requester: Requester, doors: RoomDoors) -> Repl
     else:
         room_id, servers = await doors.membership.resolve(request.param("roomIdOrAlias", room_id_or_alias))
         via = [*via, *servers]
+    signed = request.field_or_none("third_party_signed", dict)
+    if signed is not None:
+        await _show_promise(doors, room_id, requester.user_id, signed)
+    await check_join(doors.reader, requester, room_id)
     command = ChangeMembership(room_id, requester.user_id, requester.user_id, "join", reason_of(request.json))
     return Reply.json({"room_id": await doors.membership.join(command, via)})
+
+
+async def _show_promise(doors: RoomDoors, room_id: RoomId, user_id: UserId, signed: Mapping[str, Any]) -> None:
+    """Have the invite made that was promised to an address of the user's. Raises Refusal."""
+    sender = signed.get("sender")
+    if signed.get("mxid") != user_id:
+        raise Forbidden("This invite is for somebody else.")
+    try:
+        promised = PromisedInvite(room_id, parse_user_id(sender if isinstance(sender, str) else ""), user_id, signed)
+        await doors.addresses.keep(promised)
+    except ProtocolError as error:
+        raise BadRequest("M_BAD_JSON", "third_party_signed must name its sender.") from error
+    except PeerError as error:
+        raise Forbidden("No server in the room made the invite.") from error
 
 
 async def knock(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
@@ -50,7 +71,8 @@ async def invite(request: Request, requester: Requester, doors: RoomDoors) -> Re
     if requester.is_suspended:
         raise Forbidden("Your account is suspended.", "M_USER_SUSPENDED")
     if "user_id" not in request.json and "medium" in request.json:
-        raise BadRequest("M_THREEPID_DENIED", "This server does not invite by e-mail address or telephone number.")
+        await doors.addresses.invite(address_of(request.json, room_of(request), requester.user_id))
+        return Reply.EMPTY
     await doors.membership.invite(_command(request, requester, "invite"))
     return Reply.EMPTY
 

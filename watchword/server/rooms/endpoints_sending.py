@@ -1,6 +1,7 @@
 """Doors through which clients write: create, send, state, redact, receipts, typing."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from watchword.base import limits
@@ -10,12 +11,13 @@ from watchword.edge.replies import Reply
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester
 from watchword.protocol import event_types
-from watchword.protocol.ids import EventId, UserId, parse_event_id, parse_user_id
+from watchword.protocol.ids import EventId, RoomId, UserId, parse_event_id, parse_user_id
 from watchword.protocol.room_versions import ROOM_VERSIONS
-from watchword.server.rooms.commands import ChangeMembership, CreateRoom, SendEvent
+from watchword.server.rooms.commands import ChangeMembership, CreateRoom, InviteAddress, SendEvent
 from watchword.server.rooms.creation import PRESETS
-from watchword.server.rooms.doors import RoomDoors, room_of, transaction_of
+from watchword.server.rooms.doors import RoomDoors, address_of, object_of, room_of, transaction_of
 from watchword.server.rooms.ephemeral import READ, READ_PRIVATE, Receipt
+from watchword.server.rooms.guests import check_join
 from watchword.server.rooms.mass_redactions import WithRelations
 
 _INVITES_MAX = 1_000
@@ -34,8 +36,7 @@ async def create_room(request: Request, requester: Requester, doors: RoomDoors) 
     preset = request.field_or_none("preset", str) or ("public_chat" if visibility == "public" else "private_chat")
     if preset not in PRESETS:
         raise BadRequest("M_INVALID_PARAM", "There is no such preset.")
-    if request.field_or("invite_3pid", list, []):
-        raise BadRequest("M_THREEPID_DENIED", "This server does not invite by e-mail address or telephone number.")
+    addresses = _addresses(request, requester, doors)
     alias_name = request.field_or_none("room_alias_name", str)
     command = CreateRoom(
         creator=requester.user_id,
@@ -52,7 +53,19 @@ async def create_room(request: Request, requester: Requester, doors: RoomDoors) 
         power_level_override=request.field_or("power_level_content_override", dict, {}),
         creator_profile=await doors.membership.member_content(requester.user_id),
     )
-    return Reply.json({"room_id": await doors.membership.create(command)})
+    room_id = await doors.membership.create(command)
+    for address in addresses:
+        await doors.addresses.invite(replace(address, room_id=room_id))
+    return Reply.json({"room_id": room_id})
+
+
+def _addresses(request: Request, requester: Requester, doors: RoomDoors) -> Sequence[InviteAddress]:
+    """Whom to invite by address, once the room is there. Raises Refusal."""
+    listed = request.field_or("invite_3pid", list, [])
+    if len(listed) > limits.third_party_invites_at_once:
+        raise BadRequest("M_INVALID_PARAM", f"At most {limits.third_party_invites_at_once} addresses can be invited at once.")
+    nowhere = RoomId("")
+    return [doors.addresses.check(address_of(object_of(entry, "invite_3pid"), nowhere, requester.user_id)) for entry in listed]
 
 
 def _alias(name: str, doors: RoomDoors) -> str:
@@ -166,6 +179,8 @@ async def _put_member(request: Request, requester: Requester, doors: RoomDoors) 
     command = ChangeMembership(room_id, requester.user_id, target, action, content)
     if action == "invite":
         return Reply.json({"event_id": await doors.membership.invite(command)})
+    if action == "join":
+        await check_join(doors.reader, requester, room_id)
     room = await doors.reader.room(room_id)
     if action == "join" and room is not None and room.members.membership.get(target) == "join":
         return Reply.json({"event_id": await doors.writer.renew_member(command)})
@@ -269,7 +284,6 @@ ENDPOINTS = (
         "client-server-api#post_matrixclientv3roomsroomidreceiptreceipttypeeventid",
         rate=Rate.WRITE,
         body=Body.OPTIONAL_JSON,
-        guests=True,
     ),
     Endpoint(
         "POST",
@@ -286,6 +300,5 @@ ENDPOINTS = (
         "client-server-api#put_matrixclientv3roomsroomidtypinguserid",
         rate=Rate.WRITE,
         body=Body.JSON,
-        guests=True,
     ),
 )

@@ -53,7 +53,15 @@ class PolicySigner(Protocol):
         ...
 
 
-class RemoteServers(PolicySigner, Protocol):
+class InviteExchange(Protocol):
+    """Servers that make promised invites. Fitted by `federation.client.FederationClient`."""
+
+    async def exchange_third_party_invite(self, server: ServerName, room_id: RoomId, event: Mapping[str, Any]) -> None:
+        """Ask a server in a room to make the invite that an identity server has signed; event: a member event in part."""
+        ...
+
+
+class RemoteServers(PolicySigner, InviteExchange, Protocol):
     """Rooms on other servers. Fitted by `federation.client.FederationClient`. Spec: server-server-api"""
 
     async def make_join(self, server: ServerName, room_id: RoomId, user_id: UserId, versions: Sequence[str]) -> Template:
@@ -135,6 +143,52 @@ class RemoteServers(PolicySigner, Protocol):
     async def query_directory(self, server: ServerName, alias: RoomAlias) -> tuple[RoomId, list[ServerName]]:
         """Which room an alias of that server names, and servers that are in it. PeerError with status 404: none."""
         ...
+
+
+class InvitationServers(Protocol):
+    """Identity servers. Fitted by `accounts.threepids.lookups.IdentityLookups`. Spec: identity-service-api"""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether any is trusted."""
+        ...
+
+    def read_address(self, medium: str, address: str) -> tuple[str, str]:
+        """(medium, address) in canonical form. Raises BadRequest."""
+        ...
+
+    async def lookup(self, name: str, access_token: str, address: tuple[str, str]) -> UserId | None:
+        """Whose an address is. Raises Refusal."""
+        ...
+
+    async def store_invite(self, name: str, access_token: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Have an invite kept; the answer is as it came. Raises Refusal."""
+        ...
+
+    async def is_key_valid(self, url: str, public_key: str) -> bool:
+        """Whether the server behind this URL still vouches for a key."""
+        ...
+
+
+class NoInvitationServers:
+    """A server that trusts no identity server."""
+
+    enabled = False
+
+    def read_address(self, medium: str, address: str) -> tuple[str, str]:
+        raise AssertionError("nobody is asked")
+
+    async def lookup(self, name: str, access_token: str, address: tuple[str, str]) -> UserId | None:
+        raise AssertionError("nobody is asked")
+
+    async def store_invite(self, name: str, access_token: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise AssertionError("nobody is asked")
+
+    async def is_key_valid(self, url: str, public_key: str) -> bool:
+        return False
+
+
+NO_INVITATION_SERVERS = NoInvitationServers()
 
 
 class KeyLacking(str):
@@ -234,6 +288,10 @@ class RemoteRooms(Protocol):
 
     async def invite(self, command: ChangeMembership) -> EventId:
         """Invite a user of another server into a room that we are in: his server signs first."""
+        ...
+
+    async def invite_here(self, command: ChangeMembership) -> EventId:
+        """Invite a local user in the name of whoever promised it to his address."""
         ...
 
     async def leave(self, command: ChangeMembership, via: Sequence[ServerName]) -> None:

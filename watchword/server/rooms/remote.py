@@ -16,6 +16,8 @@ from typing import assert_never
 
 from watchword.base import limits
 from watchword.base.errors import BadRequest, Forbidden, NotFound, PeerError, Refusal, RemoteProtocolError
+from watchword.protocol import event_types
+from watchword.protocol.auth_event_selection import third_party_token
 from watchword.protocol.events import Pdu, event_id_of, parse_pdu, reference_hash
 from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, domain_of
 from watchword.protocol.room_versions import ROOM_VERSIONS
@@ -116,10 +118,6 @@ class RemoteMemberships:
         if isinstance(made, AlreadySo):
             return made.event_id
         server, version = domain_of(command.target), room.version
-        guard = room.policy_server
-        if guard is not None:
-            signed = await self.writer.policy.signed(guard, made.pdu, version)
-            made = Verified(signed, encoded(signed, version))
         state = await self._shown_state(room, made.pdu)
         try:
             answer = await self.servers.invite(
@@ -130,16 +128,40 @@ class RemoteMemberships:
         if not _is_same(made.pdu, answer, room) or not signatures_of(answer, server):
             raise Refusal("M_UNKNOWN", "The other server did not sign the invite.", status=_BAD_GATEWAY)
         pdu = parse_pdu(with_signatures_of(made.pdu.json, answer, server), version)
-        taken = await self.intake.take(command.room_id, Verified(pdu, encoded(pdu, version)), Terms(is_sent_out=True))
+        return await self._place(command.room_id, Verified(pdu, encoded(pdu, version)))
+
+    async def invite_here(self, command: ChangeMembership) -> EventId:
+        """Invite a local user in the name of whoever promised it to his address, who may be of another server. Raises Refusal.
+
+        No signature of the inviter's server is needed: the identity server's stands for it.
+        """
+        made, _ = await self._make_invite(command)
+        if isinstance(made, AlreadySo):
+            return made.event_id
+        return await self._place(command.room_id, made)
+
+    async def _place(self, room_id: RoomId, invite: Verified) -> EventId:
+        taken = await self.intake.take(room_id, invite, Terms(is_sent_out=True))
         if taken.reason is not None or taken.is_waiting:
             raise Forbidden("The room has changed meanwhile and does not allow the invite any more.")
         await taken.durable()
-        return pdu.event_id
+        return invite.pdu.event_id
 
     async def _make_invite(self, command: ChangeMembership) -> tuple[Verified | AlreadySo, Room]:
+        made, room = await self._build_invite(command)
+        guard = room.policy_server
+        if isinstance(made, AlreadySo) or guard is None:
+            return made, room
+        signed = await self.writer.policy.signed(guard, made.pdu, room.version)
+        return Verified(signed, encoded(signed, room.version)), room
+
+    async def _build_invite(self, command: ChangeMembership) -> tuple[Verified | AlreadySo, Room]:
         async with self.writer.registry.locked(command.room_id) as room:
             if room is None or not room.is_alive:
                 raise Forbidden(NOT_IN_ROOM)
+            token = third_party_token(command.content)
+            if token is not None:
+                await self.writer.registry.load_state(room, [(event_types.THIRD_PARTY_INVITE, token)])
             decided = decide.already_so(room, command) or decide.change_membership(room, command, self.writer.clock.now_ms())
             match decided:
                 case Refused():

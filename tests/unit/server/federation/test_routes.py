@@ -35,6 +35,7 @@ def routes(**settings: Any) -> Routes:
         (EventAppended(ROOM, EVENT, "t", None, ALICE, True), True),
         (EventAppended(ROOM, EVENT, "t", None, ALICE, False), False),
         (EventAppended(ROOM, EVENT, "t", None, BOB, True), False),
+        (EventAppended(ROOM, EVENT, "m.room.member", "@new:a.example", BOB, True, "invite"), True),
         (TypingChanged(ROOM, ALICE, True, 1), True),
         (TypingChanged(ROOM, BOB, True, 1), False),
         (ReceiptChanged(ROOM, ALICE, "m.read", EVENT, None, 1), True),

@@ -27,7 +27,7 @@ from watchword.server.changes import Change, EventAppended, decode_change, encod
 from watchword.server.federation.ports import IncomingInvite, MissingEvents
 from watchword.server.rooms import SCHEMA
 from watchword.server.rooms.assembly import RoomLimits, RoomPorts, Rooms, assemble_rooms
-from watchword.server.rooms.commands import ChangeMembership, CreateRoom, SendEvent
+from watchword.server.rooms.commands import ChangeMembership, CreateRoom, PromisedInvite, SendEvent
 from watchword.server.rooms.event_filters import EVERYTHING
 from watchword.server.rooms.pages import PageRequest
 from watchword.server.rooms.ports import KeyLacking, SendJoinAnswer, Template
@@ -161,6 +161,14 @@ class Remote:
 
     async def event_auth(self, server: ServerName, room_id: RoomId, event_id: EventId) -> list[dict[str, Any]]:
         return decoded(await self._ask(server, "event_auth", room_id, event_id))
+
+    async def exchange_third_party_invite(self, server: ServerName, room_id: RoomId, event: Mapping[str, Any]) -> None:
+        async def ask(stack: Stack) -> None:
+            signed = event["content"]["third_party_invite"]["signed"]
+            invite = PromisedInvite(room_id, UserId(event["sender"]), UserId(event["state_key"]), signed)
+            await stack.rooms.doors.addresses.exchange(invite)
+
+        await self._network.call(self._name, server, "exchange", ask)
 
     async def policy_sign(self, server: ServerName, event: Mapping[str, Any], *, is_unstable: bool) -> dict[str, Any]:
         self._network.asked.append((server, "policy_sign"))
@@ -310,7 +318,8 @@ class Stack:
         servers = set(room.members.servers)
         if change.membership is not None:
             servers.add(domain_of(change.state_key or ""))
-        for name in servers - {self.name, domain_of(change.sender)}:
+        author = "" if change.membership == "invite" else domain_of(change.sender)
+        for name in servers - {self.name, author}:
             self.owed.setdefault(name, []).append(change.event_id)
 
     async def deliver(self) -> bool:

@@ -48,6 +48,7 @@ from watchword.server.rooms.membership import Membership
 from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.pages import Pages
 from watchword.server.rooms.policy_server import PolicyGate
+from watchword.server.rooms.ports import NO_INVITATION_SERVERS, InvitationServers
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.relations_assembly import Relations
@@ -55,6 +56,7 @@ from watchword.server.rooms.relations_bundling import Bundles
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.sent import SentTransactions
 from watchword.server.rooms.stored import EventStore
+from watchword.server.rooms.third_party_invites import ThirdPartyInvites
 from watchword.server.rooms.upgrade import RoomUpgrader
 from watchword.server.rooms.upgrade_follow import RoomTransfer
 from watchword.server.rooms.view import Sights
@@ -110,6 +112,13 @@ class Nobody:
 
     async def knock(self, command: ChangeMembership, via: Sequence[ServerName]) -> None:
         self.asked.append(("knock", list(via)))
+
+    async def invite_here(self, command: ChangeMembership) -> EventId:
+        self.asked.append(("invite_here", command))
+        return EventId("$here")
+
+    async def exchange_third_party_invite(self, server: ServerName, room_id: RoomId, event: Mapping[str, Any]) -> None:
+        self.asked.append(("exchange", (server, room_id, event)))
 
     async def policy_sign(self, server: ServerName, event: Mapping[str, Any], *, is_unstable: bool) -> dict[str, Any]:
         raise PeerError(server, "nobody is there")
@@ -238,6 +247,7 @@ class World:
         self.pages = Pages(database, self.reader, self.nobody, clock)
         transfer = RoomTransfer(self.reader, self.accounts.reader, self.accounts.user_data, self.nobody)
         self.follower = RoomFollower(database, log, self.membership, clock, transfer)
+        self.identity: InvitationServers = NO_INVITATION_SERVERS
         self.doors = RoomDoors(
             writer=self.writer,
             reader=self.reader,
@@ -247,6 +257,7 @@ class World:
             directory=self.directory,
             user_data=self.accounts.user_data,
             relations=self.relations,
+            addresses=ThirdPartyInvites(self.membership, self.nobody, self.nobody, self.identity),
             upgrader=RoomUpgrader(self.writer, self.reader, self.maker),
             clock=clock,
             server_name=HERE,
