@@ -246,7 +246,7 @@ class Turn(Struct, frozen=True):
         tuple[str, ...],
         _about(
             "Where it is.",
-            check=lambda uris: all(uri.startswith(("turn:", "turns:", "stun:")) for uri in uris),
+            check=lambda uris: all(uri.startswith(("turn:", "turns:")) for uri in uris),
             expected='a list such as "turn:turn.example.org?transport=udp"',
         ),
     ] = ()

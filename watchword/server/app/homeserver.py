@@ -37,6 +37,8 @@ from watchword.server.appservices.compose import Sources
 from watchword.server.appservices.delivery import Ground as DeliveryGround
 from watchword.server.appservices.queries import Queries
 from watchword.server.appservices.registration import read_registrations
+from watchword.server.calls import endpoints as call_doors
+from watchword.server.calls.service import Calls
 from watchword.server.changes import Change
 from watchword.server.discovery import endpoints as discovery_doors
 from watchword.server.discovery.service import Discovery
@@ -352,6 +354,7 @@ class Homeserver:
             doors = RendezvousDoors(meeting, config.base_url, config.rendezvous.open_to_all)
             router.mount(rendezvous_doors.ENDPOINTS, doors)
         router.mount(push_doors.ENDPOINTS, self.push)
+        router.mount(call_doors.ENDPOINTS, Calls(settings.call_settings(config), self.world.clock))
         router.mount(search_doors.ENDPOINTS, self.search)
         router.mount(space_doors.ENDPOINTS, self.spaces)
         router.mount(appservice_doors.ENDPOINTS, self.appservices.queries)

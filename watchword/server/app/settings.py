@@ -2,13 +2,15 @@
 
 from watchword import __version__
 from watchword.base import limits
-from watchword.base.config import Config
+from watchword.base.config import Config, secret_of
 from watchword.edge.addresses import AddressPolicy
 from watchword.edge.dns import Resolver
 from watchword.edge.fetch import Fetcher
 from watchword.protocol.ids import ServerName
 from watchword.server.accounts.commands import AccountSettings, IdentityProvider, RegistrationMode
 from watchword.server.app.outside import captcha_settings, policies, threepid_settings
+from watchword.server.calls.commands import CallSettings
+from watchword.server.calls.decide import rtc_transports
 from watchword.server.discovery.settings import Contact, DiscoverySettings
 from watchword.server.federation.settings import FederationSettings
 from watchword.server.media.commands import MediaSettings, PreviewSettings, Quota
@@ -125,6 +127,19 @@ def provider_fetcher(config: Config, resolver: Resolver) -> Fetcher:
     )
 
 
+def call_settings(config: Config) -> CallSettings:
+    """What calls need to know."""
+    turn = config.turn
+    return CallSettings(
+        turn_uris=turn.uris,
+        shared_secret=secret_of(turn.shared_secret, turn.shared_secret_file),
+        user=turn.user,
+        password=secret_of(turn.password, turn.password_file),
+        lifetime_ms=turn.lifetime_ms,
+        livekit_urls=config.rtc.livekit_service_urls,
+    )
+
+
 def media_settings(config: Config) -> MediaSettings:
     """What media needs to know."""
     return MediaSettings(
@@ -166,6 +181,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
         contacts.append(Contact("m.role.security", None, contact.security_email))
     return DiscoverySettings(
         client_base_url=(config.well_known.client_base_url or config.base_url),
+        client_extra=_rtc_foci(config),
         server_delegation=config.well_known.server,
         policy_server_key=config.well_known.policy_server_key,
         support_contacts=contacts,
@@ -177,6 +193,12 @@ def discovery_settings(config: Config) -> DiscoverySettings:
         default_room_version=config.rooms.default_version,
         url_previews=config.url_previews.enabled,
     )
+
+
+def _rtc_foci(config: Config) -> dict[str, object]:
+    # COMPAT(call clients that do not ask for rtc/transports, until 2028): they look here.
+    found = rtc_transports(call_settings(config))
+    return {"org.matrix.msc4143.rtc_foci": found} if found else {}
 
 
 UNSTABLE_FEATURES = {
@@ -201,5 +223,8 @@ UNSTABLE_FEATURES = {
 
 def unstable_features(config: Config) -> dict[str, bool]:
     """Flags of what this server serves under old names, and beyond the specification."""
-    optional = {"org.matrix.msc4108": config.rendezvous.enabled}
+    optional = {
+        "org.matrix.msc4108": config.rendezvous.enabled,
+        "org.matrix.msc4143": bool(config.rtc.livekit_service_urls),
+    }
     return {**UNSTABLE_FEATURES, **{name: True for name, is_served in optional.items() if is_served}}
