@@ -38,6 +38,7 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beginning]:
         stage = Stage(runner, folder)
         try:
             cast = Builder(stage).build()
+            stage.settle()
         finally:
             stage.close()
         assert not stage.failures.records, stage.failures.records

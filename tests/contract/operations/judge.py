@@ -87,6 +87,9 @@ def _success(operation: Operation, answer: Answer) -> Iterator[str]:
 
 
 def _refusal(asked: Asked, answer: Answer) -> Iterator[str]:
+    if "default" not in asked.operation.described["responses"]:
+        # A page for people.
+        return
     try:
         body = json.loads(answer.body)
     except ValueError:

@@ -100,6 +100,8 @@ def verdict(answer: Answer) -> str:
         return "R"
     if answer.status >= 500:
         return "X" if answer.status in (502, 504) else "!"
+    if answer.headers.get("content-type") != "application/json":
+        return "H"
     body = answer.json
     if answer.status == 401 and "flows" in body:
         return "A"

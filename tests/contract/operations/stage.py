@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,24 @@ NEAR, FAR, SHUT = "near.example", "far.example", "shut.example"
 """Other servers: one in the hall, one that is in no room, one in the hall that its access control list denies."""
 SHARED_SECRET = "provisioning for tests"
 UPLOAD_BYTES_MAX = 100_000
+AS_TOKEN = "as_token_of_the_bridge"
+_BRIDGE = f"""
+id: bridge
+url: null
+as_token: {AS_TOKEN}
+hs_token: hs_token_of_the_bridge
+sender_localpart: bridge
+rate_limited: false
+namespaces:
+  users: [{{exclusive: true, regex: "@_bridge_.*"}}]
+  aliases: [{{exclusive: true, regex: "#_bridge_.*"}}]
+  rooms: []
+protocols: [bridged]
+"""
 _PATIENCE_SECONDS = 20
+_QUIET_TURNS = 5
+# Whoever is to be refused must be known first.
+_LEARNT = frozenset({"federation_server_keys", "federation_key_answers"})
 _DAY_MS = 86_400_000
 
 
@@ -122,7 +140,7 @@ class _Body:
 
 
 class Written:
-    """Which tables were changed, in order: heard from the connection that writes, without what was rolled back."""
+    """Which tables requests have changed: heard from the connection that writes, without what was rolled back."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.tables: list[str] = []
@@ -136,7 +154,7 @@ class Written:
             self._begun = len(self.tables)
         elif sql.startswith("ROLLBACK"):
             del self.tables[self._begun :]
-        elif (match := _CHANGE.match(sql)) is not None and self._connection.changes():
+        elif _ASKING.get() and (match := _CHANGE.match(sql)) is not None and self._connection.changes():
             self.tables.append(match[1])
 
 
@@ -144,8 +162,8 @@ _CHANGE = re.compile(
     r"\s*(?:WITH\b.*?\)\s*)?(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM)\s+(\w+)",
     re.IGNORECASE | re.DOTALL,
 )
-# What time does to the tables, and what is kept of those who are not believed yet.
-_OF_ITSELF = frozenset({"cursors", "federation_progress", "federation_server_keys", "federation_key_answers", "pushers", "push_journal"})
+# Whether what runs now is a request, and not the server's own work.
+_ASKING: ContextVar[bool] = ContextVar("asking", default=False)
 
 
 class Failures(logging.Handler):
@@ -163,17 +181,28 @@ class Failures(logging.Handler):
 
 def settings(folder: Path, **others: Any) -> Config:
     """What the server is told. others: sections to have instead."""
+    (folder / "bridge.yaml").write_text(_BRIDGE, "utf-8")
     chosen: dict[str, Any] = {
         "server_name": HERE,
         "data_dir": str(folder),
         "registration": config.Registration(
-            mode="open", guests=True, shared_secret=SHARED_SECRET, failed_logins_max=0, password_workers=1
+            mode="open",
+            guests=True,
+            shared_secret=SHARED_SECRET,
+            failed_logins_max=0,
+            password_workers=1,
+            login_tokens=True,
         ),
         "rate_limits": config.RateLimits(enabled=False),
         "federation": config.Federation(hosts={name: f"{name}:8448" for name in (NEAR, FAR, SHUT)}),
         # A name server that is not there answers at once that it is not.
         "egress": config.Egress(nameservers=("127.0.0.1:1",)),
         "media": config.Media(upload_bytes_max=UPLOAD_BYTES_MAX),
+        "url_previews": config.UrlPreviews(enabled=True),
+        # The relay is not there either: what needs it must say so.
+        "mail": config.Mail(host="127.0.0.1", port=1, tls="none", sender="here@here.example"),
+        "turn": config.Turn(uris=("turn:turn.here.example",), shared_secret="of the turn server"),
+        "appservices": config.Appservices(registration_files=(str(folder / "bridge.yaml"),)),
         "contact": config.Contact(admin_email="admin@here.example"),
         "well_known": config.WellKnown(server="matrix.here.example:443"),
     }
@@ -189,6 +218,7 @@ class Stage:
         self.failures = Failures()
         chosen = settings(folder, **others)
         database = SqliteDatabase(chosen.database_path, cache_kibibytes=chosen.database.cache_bytes // 1024)
+        self._database = database
         self._written = Written(database._writer)
         world = World(SystemClock(), SeededEntropy(seed), database, Elsewhere())
         logging.getLogger().addHandler(self.failures)
@@ -223,12 +253,13 @@ class Stage:
         named = {"content-type": "application/json", **(headers or {})}
         if token is not None:
             named["authorization"] = f"Bearer {token}"
-        return self.runner.run(self._ask(method, target, data, named))
+        return self.runner.run(self._ask(method, target, data, named), context=copy_context())
 
     async def _ask(self, method: str, target: str, data: bytes, named: Mapping[str, str]) -> Answer:
+        _ASKING.set(True)
         path, _, query = target.partition("?")
         headers = [(name.lower().encode(), value.encode("utf-8", "replace")) for name, value in named.items()]
-        if data:
+        if data and "content-length" not in named:
             headers.append((b"content-length", str(len(data)).encode()))
         incoming = Incoming(
             method, path.encode("utf-8", "surrogatepass"), query.encode("utf-8", "surrogatepass"), headers, "192.0.2.1", _Body(data)
@@ -242,10 +273,21 @@ class Stage:
         return Answer(reply.status, {name.lower(): value for name, value in reply.headers.items()}, body)
 
     def written(self) -> list[str]:
-        """The tables that were changed since the last call, but for what changes by itself."""
-        found = [table for table in self._written.tables if table not in _OF_ITSELF]
+        """The tables that requests have changed since the last call, but for keys of servers that asked."""
+        found = [table for table in self._written.tables if table not in _LEARNT]
         self._written.tables.clear()
         return found
+
+    def settle(self) -> None:
+        """Let whoever follows the log catch up."""
+        self.runner.run(self._settled())
+
+    async def _settled(self) -> None:
+        quiet = 0
+        while quiet < _QUIET_TURNS:
+            before = self._database._writer.total_changes()
+            await asyncio.sleep(0.02)
+            quiet = quiet + 1 if self._database._writer.total_changes() == before else 0
 
     def ask_as_server(
         self, name: str, method: str, target: str, body: object = None, signer: SigningKey | None = None, **wrong: Any

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import quote
 
-from tests.contract.operations.stage import FAR, HERE, NEAR, SHARED_SECRET, SHUT, Stage, key_of, loaded
+from tests.contract.operations.stage import AS_TOKEN, FAR, HERE, NEAR, SHARED_SECRET, SHUT, Stage, key_of, loaded
 from tests.end_to_end.harness.peer_rooms import PeerRoom
 from tests.end_to_end.harness.peers import Peer
 from tests.end_to_end.harness.servers import Server
@@ -26,7 +26,7 @@ _WHEN_MS = 1_700_000_000_000
 
 OUTSIDE = ("nobody", "unknown")
 PEOPLE = ("owner", "member", "stranger", "left", "banned", "invited", "admin", "suspended", "locked")
-ROLES = (*OUTSIDE, "guest", *PEOPLE)
+ROLES = (*OUTSIDE, "guest", *PEOPLE, "service")
 SERVERS = ("unsigned", "forged", "near", "far", "shut")
 SERVER_NAMES = {"near": NEAR, "far": FAR, "shut": SHUT}
 
@@ -164,6 +164,7 @@ class Builder:
             answer = self._provisioned(role) if role == "admin" else self._registered(role)
             self._enters(role, answer)
         self._enters("guest", loaded(self.stage.ask("POST", f"{V3}/register?kind=guest", {})))
+        sessions["service"] = Session("service", AS_TOKEN, f"@bridge:{HERE}", "BRIDGE")
         self._name("user:nobody", f"@nobody:{HERE}")
         self._name("user:remote", f"@mallory:{NEAR}")
         self._name("user:elsewhere", "@somebody:gone.example")
@@ -348,6 +349,8 @@ class Builder:
             *((text, {"owner"}) for text in _OWNERS),
             ("$argon2", set()),
             (SHARED_SECRET, set()),
+            ("hs_token_of_the_bridge", set()),
+            ("of the turn server", set()),
         ]
         # A token is never repeated to anybody, its owner included.
         known += [(each.token, set()) for each in self.cast.sessions.values() if each.token and each.role != "unknown"]

@@ -149,20 +149,23 @@ def strangers(method: str, target: str, status: int, body: bytes) -> Iterator[st
     pointer = None if operation is None else _schema_pointer(operation, status)
     if operation is None or pointer is None:
         return
-    schema = _resolved(operation.document, _at(_documents()[operation.document], pointer))
+    schema = resolved(operation.document, _at(_documents()[operation.document], pointer))
     value = json.loads(body)
     if isinstance(value, dict) and "properties" in schema and "additionalProperties" not in schema:
         for key in sorted(value.keys() - schema["properties"].keys()):
             yield f"{method} {operation.path} {status}: {key}"
 
 
-def _resolved(document: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def resolved(document: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema with the properties and the required keys of all its parts."""
     properties: dict[str, Any] = dict(schema.get("properties", {}))
     found: dict[str, Any] = dict(schema)
+    required = list(schema.get("required", []))
     parts = [*schema.get("allOf", []), *([{"$ref": schema["$ref"]}] if "$ref" in schema else [])]
     for part in parts:
         whole = _at(_documents()[document], part["$ref"].removeprefix("#")) if "$ref" in part else part
-        inner = _resolved(document, whole)
+        inner = resolved(document, whole)
         properties |= inner.get("properties", {})
+        required += inner.get("required", [])
         found |= {name: value for name, value in inner.items() if name == "additionalProperties"}
-    return {**found, **({"properties": properties} if properties else {})}
+    return {**found, "required": required, **({"properties": properties} if properties else {})}
