@@ -1,5 +1,6 @@
 """Fits `ports.Egress` with the house's one way out (`edge.fetch`) and its resolver. Translates, decides nothing."""
 
+import errno
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -11,7 +12,7 @@ from watchword.server.federation.ports import PeerAnswer, PeerCall, WholeAnswer
 
 
 class EgressFailed(OSError):
-    """No usable answer; the text is for the log."""
+    """No usable answer; the text is for the log. errno is EFBIG for an answer that is too long."""
 
 
 class EgressTimedOut(EgressFailed, TimeoutError):
@@ -35,7 +36,7 @@ class _Answer:
             async for piece in self._fetching.pieces:
                 size += len(piece)
                 if size > bytes_max:
-                    raise EgressFailed("the answer is too long")
+                    raise EgressFailed(errno.EFBIG, "the answer is too long")
                 yield piece
         except FetchFailed as error:
             raise _failed(error) from error
@@ -60,6 +61,8 @@ class HttpsEgress:
                 call.body,
                 verify_name=target.certificate_name,
                 timeout_ms=call.timeout_ms,
+                # Whoever reads says how much he takes.
+                bytes_max=limits.media_body_bytes_max,
             )
         )
 
@@ -72,7 +75,10 @@ class HttpsEgress:
 
     def stream(self, url: str, *, timeout_ms: int) -> AbstractAsyncContextManager[PeerAnswer]:
         """See Egress."""
-        return self._open(Outgoing("GET", url, timeout_ms=timeout_ms, redirects_max=limits.well_known_redirects_max))
+        redirects_max = limits.well_known_redirects_max
+        return self._open(
+            Outgoing("GET", url, timeout_ms=timeout_ms, redirects_max=redirects_max, bytes_max=limits.media_body_bytes_max)
+        )
 
     async def srv(self, name: str) -> Sequence[SrvRecord]:
         """See Egress."""
@@ -92,5 +98,7 @@ class HttpsEgress:
 
 
 def _failed(error: FetchFailed) -> EgressFailed:
+    if error.failure is Failure.TOO_LARGE:
+        return EgressFailed(errno.EFBIG, error.failure.value)
     kind = EgressTimedOut if error.failure is Failure.TIMEOUT else EgressFailed
     return kind(error.failure.value)

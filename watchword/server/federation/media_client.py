@@ -5,6 +5,7 @@ elsewhere (`Location`) is fetched from there, by the same guarded way out.
 Spec: server-server-api#content-repository
 """
 
+import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 
@@ -17,6 +18,8 @@ from watchword.server.federation.ports import Egress, PeerAnswer
 from watchword.server.federation.settings import FederationSettings
 from watchword.server.media.decide import file_name_in
 from watchword.server.media.ports import RemoteFile
+
+_TOO_LARGE = "M_TOO_LARGE"
 
 
 class MediaClient:
@@ -56,8 +59,7 @@ class MediaClient:
             timeout_ms=self._settings.large_request_timeout_ms,
         )
         answer = await stack.enter_async_context(self._transport.open(name[0], ask))
-        pieces = _Pieces(stack, name[0], answer.pieces(bytes_max))
-        return _file(answer.headers, pieces)
+        return _file(answer.headers, _Pieces(stack, name[0], answer.pieces(bytes_max)))
 
     async def _read_parts(
         self, stack: AsyncExitStack, server_name: ServerName, answer: PeerAnswer, bytes_max: int
@@ -149,7 +151,8 @@ class _Pieces:
         try:
             piece = await anext(self._source, None)
         except OSError as error:
-            raise PeerError(self._server_name, "its answer broke off or is too long") from error
+            errcode = _TOO_LARGE if error.errno == errno.EFBIG else None
+            raise PeerError(self._server_name, "its answer broke off or is too long", errcode=errcode) from error
         if piece is None:
             if self._parts is not None:
                 raise PeerError(self._server_name, "its answer broke off")
@@ -162,5 +165,5 @@ class _Pieces:
             raise PeerError(self._server_name, "its answer is malformed") from error
         self._left -= len(body)
         if self._left < 0:
-            raise PeerError(self._server_name, "its file is too large")
+            raise PeerError(self._server_name, "its file is too large", errcode=_TOO_LARGE)
         return body

@@ -85,8 +85,9 @@ async def test_any_other_answer_is_a_peer_error(two: tuple[Stack, Stack], net: N
 
 async def test_a_file_that_is_too_large_or_breaks_off_raises_while_it_comes(two: tuple[Stack, Stack], net: Net) -> None:
     net.hosts[PLACE] = lambda call: multipart("Content-Type: image/png", PICTURE)
-    with pytest.raises(PeerError):
+    with pytest.raises(PeerError) as refused:
         await whole(await download(two[0], bytes_max=100))
+    assert refused.value.errcode == "M_TOO_LARGE"
     half = multipart("Content-Type: image/png", PICTURE)
     net.hosts[PLACE] = lambda call: WholeAnswer(200, half.headers, half.body[:500])
     with pytest.raises(PeerError):
