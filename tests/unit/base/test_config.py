@@ -124,3 +124,21 @@ def test_the_configuration_cannot_be_changed() -> None:
     config: Any = loaded()
     with pytest.raises(AttributeError):
         config.server_name = "b.example"
+
+
+def test_what_is_wrong_with_providers_is_said(tmp_path: Path) -> None:
+    provider = {"id": "a", "name": "A", "issuer": "https://a.example", "client_id": "c"}
+    flags: dict[str, object] = {"server_name": "x.example", "oauth.enabled": False}
+    (tmp_path / "secret").write_text(" hush\n")
+    flags["oauth.providers"] = [
+        provider,
+        {**provider, "client_secret": "s", "client_secret_file": str(tmp_path / "secret")},
+        {**provider, "id": "b", "client_secret_file": str(tmp_path / "nothing")},
+    ]
+    with pytest.raises(ConfigError) as raised:
+        Config.load(None, {}, flags)
+    said = str(raised.value)
+    for key in ("oauth.enabled", "providers[1].id", "providers[1].client_secret", "providers[2].client_secret_file"):
+        assert key in said
+    good = {"server_name": "x.example", "oauth.providers": [{**provider, "client_secret_file": str(tmp_path / "secret")}]}
+    assert Config.load(None, {}, good).oauth.providers[0].secret() == "hush"

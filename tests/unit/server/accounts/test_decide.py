@@ -10,6 +10,7 @@ from watchword.server.accounts.commands import (
     Account,
     AccountSettings,
     CaptchaSettings,
+    IdentityProvider,
     Invitation,
     Policy,
     PolicyText,
@@ -106,8 +107,8 @@ A_CAPTCHA = CaptchaSettings("site", "secret", "https://captcha.example/verify", 
 
 
 def test_each_mode_of_registration_has_its_flows() -> None:
-    assert flows(RegistrationMode.OPEN) == (("m.login.dummy",), ("m.login.registration_token",))
-    assert flows(RegistrationMode.INVITATION) == (("m.login.registration_token",),)
+    assert flows(RegistrationMode.OPEN) == (("m.login.dummy",), ("m.login.registration_token", "m.login.dummy"))
+    assert flows(RegistrationMode.INVITATION) == (("m.login.registration_token", "m.login.dummy"),)
     assert errcode(flows(RegistrationMode.CLOSED)) == "M_FORBIDDEN"
 
 
@@ -309,3 +310,18 @@ def test_who_gives_no_sign_of_life_becomes_unavailable_and_then_offline() -> Non
     gone = decide.rested(away, 600_000)
     assert gone == PresenceState("offline", "hi", 0, currently_active=False)
     assert decide.rested(gone, 10**9) is gone
+
+
+def test_the_ways_to_log_in_follow_from_the_settings() -> None:
+    appservice = {"type": "m.login.application_service"}
+    assert decide.login_flows(AccountSettings(HERE)) == [{"type": "m.login.password"}, appservice]
+    tokens = {"type": "m.login.token", "get_login_token": True}
+    assert decide.login_flows(AccountSettings(HERE, password_login=False, login_tokens=True)) == [tokens, appservice]
+    providers = (IdentityProvider("a", "A", icon="mxc://here/a", brand="github"), IdentityProvider("b", "B"))
+    sso, token, _ = decide.login_flows(AccountSettings(HERE, password_login=False, identity_providers=providers))
+    assert sso["identity_providers"] == [
+        {"id": "a", "name": "A", "icon": "mxc://here/a", "brand": "github"},
+        {"id": "b", "name": "B"},
+    ]
+    assert sso["oauth_aware_preferred"] is True
+    assert token == {"type": "m.login.token"}

@@ -31,3 +31,14 @@ def test_media_takes_the_sizes_of_the_configuration() -> None:
 def test_a_flag_is_shown_only_while_its_feature_is_served() -> None:
     assert "org.matrix.msc4108" in settings.unstable_features(_config())
     assert "org.matrix.msc4108" not in settings.unstable_features(_config(rendezvous__enabled="false"))
+
+
+def test_providers_are_named_to_clients_and_their_secrets_to_nobody() -> None:
+    provider = {"id": "idp", "name": "Elsewhere", "issuer": "https://idp.example", "client_id": "us", "client_secret": "hush"}
+    config = _config(oauth__providers=[provider], registration__login_tokens=True)
+    (known,) = settings.oauth_settings(config, ServerName("a.example")).providers
+    assert (known.provider_id, known.client_secret, known.scopes) == ("idp", "hush", ("profile",))
+    accounts = settings.account_settings(config, ServerName("a.example"))
+    assert [each.name for each in accounts.identity_providers] == ["Elsewhere"]
+    assert accounts.login_tokens
+    assert settings.discovery_settings(config).may_get_login_token

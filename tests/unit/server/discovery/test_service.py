@@ -80,6 +80,15 @@ async def test_guests_may_set_their_name_alone() -> None:
     assert found["m.profile_fields"]["allowed"] == ["displayname"]
 
 
+async def test_who_signed_in_through_oauth_is_told_what_needs_the_account_page() -> None:
+    settings = DiscoverySettings(may_get_login_token=True)
+    path = "/_matrix/client/v3/capabilities"
+    assert (await asked(path, settings))["capabilities"]["m.get_login_token"] == {"enabled": True}
+    found = (await asked(path, settings, kind=Kind.OAUTH))["capabilities"]
+    assert [found[name]["enabled"] for name in ("m.get_login_token", "m.change_password", "m.3pid_changes")] == [False] * 3
+    assert "m.account_moderation" in (await asked(path, settings, kind=Kind.OAUTH, is_admin=True))["capabilities"]
+
+
 async def test_the_key_of_a_policy_server_is_announced() -> None:
     settings = DiscoverySettings(policy_server_key="A" * 43)
     assert await asked("/.well-known/matrix/policy_server", settings) == {"public_keys": {"ed25519": "A" * 43}}
