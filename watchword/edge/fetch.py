@@ -122,9 +122,16 @@ class Fetcher:
         self._policy = policy
         self._user_agent = user_agent
         self._plain_http = plain_http
-        self._tls = _tls(verify_certificates, extra_ca_files)
+        self._verify_certificates = verify_certificates
+        # The system's authorities take 20 ms and a megabyte: whoever never asks does without. Files are tried at once.
+        self._tls = _tls(verify_certificates, extra_ca_files) if extra_ca_files else None
         self._connections_max = connections_max
         self._session: aiohttp.ClientSession | None = None
+
+    def _trust(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = _tls(self._verify_certificates, ())
+        return self._tls
 
     async def fetch(self, outgoing: Outgoing) -> Fetched:
         """Ask, and read the whole answer."""
@@ -219,7 +226,7 @@ class Fetcher:
             connector = aiohttp.TCPConnector(
                 resolver=_CheckedResolver(self._resolver, self._policy),
                 use_dns_cache=False,
-                ssl=self._tls,
+                ssl=self._trust(),
                 limit=self._connections_max,
                 keepalive_timeout=limits.egress_keep_alive_ms / 1000,
                 socket_factory=self._socket,
