@@ -20,7 +20,11 @@ async def begin(house: Any, **body: Any) -> str:
 
 async def finish(house: Any, session: str, token: str, **body: Any) -> Any:
     auth = {"type": "m.login.registration_token", "token": token, "session": session}
-    return await house.call("POST", REGISTER, {"password": "correct horse", **body, "auth": auth})
+    answer = await house.call("POST", REGISTER, {"password": "correct horse", **body, "auth": auth})
+    if "errcode" not in answer.body and answer.body.get("completed") == ["m.login.registration_token"]:
+        auth = {"type": "m.login.dummy", "session": session}
+        answer = await house.call("POST", REGISTER, {"password": "correct horse", **body, "auth": auth})
+    return answer
 
 
 async def test_an_invited_newcomer_registers_and_is_logged_in(house: Any) -> None:
@@ -38,7 +42,7 @@ async def test_an_invited_newcomer_registers_and_is_logged_in(house: Any) -> Non
 async def test_the_first_answer_asks_for_a_registration_token_and_no_more(house: Any) -> None:
     answer = await house.call("POST", REGISTER, {})
     assert answer.status == 401
-    assert answer.body["flows"] == [{"stages": ["m.login.registration_token"]}]
+    assert answer.body["flows"] == [{"stages": ["m.login.registration_token", "m.login.dummy"]}]
     assert answer.body["params"] == {}
     assert "errcode" not in answer.body
 
@@ -225,3 +229,50 @@ async def test_the_first_administrators_invitation_makes_an_administrator(house:
 
 async def test_the_validity_door_wants_a_token(house: Any) -> None:
     assert (await house.call("GET", VALIDITY)).body["errcode"] == "M_MISSING_PARAM"
+
+
+# Guests who become users
+
+
+async def as_guest(house: Any) -> tuple[str, Any]:
+    body = (await house.call("POST", REGISTER, {}, kind="guest")).body
+    return body["user_id"].removeprefix("@").partition(":")[0], body
+
+
+async def test_a_guest_stays_who_he_is_and_becomes_a_user(houses: Any) -> None:
+    house = await houses(guests=True)
+    name, guest = await as_guest(house)
+    wish = {"username": name, "guest_access_token": guest["access_token"]}
+    session = await begin(house, **wish)
+    answer = await finish(house, session, await house.invitation(), **wish)
+    assert (answer.status, answer.body["user_id"]) == (200, guest["user_id"])
+    who = await house.call("GET", f"{V3}/account/whoami", by=answer.body["access_token"])
+    assert who.body["is_guest"] is False
+    # Whoever saw the guest's token has not got a user's rights by that.
+    assert (await house.call("GET", f"{V3}/account/whoami", by=guest["access_token"])).status == 401
+    assert (await house.login(name))["user_id"] == guest["user_id"]
+
+
+async def test_nobody_becomes_a_user_but_the_guest_himself(houses: Any) -> None:
+    house = await houses(guests=True)
+    name, guest = await as_guest(house)
+    alice = await house.user("alice")
+    for wish in (
+        {"username": "other", "guest_access_token": guest["access_token"]},
+        {"guest_access_token": guest["access_token"]},
+        {"username": name, "guest_access_token": "wwa_wrong"},
+        {"username": "alice", "guest_access_token": alice["access_token"]},
+    ):
+        answer = await house.call("POST", REGISTER, wish)
+        assert (answer.status, answer.body["errcode"]) == (403, "M_FORBIDDEN"), wish
+    taken = await house.call("POST", REGISTER, {"username": name})
+    assert (taken.status, taken.body["errcode"]) == (400, "M_USER_IN_USE")
+
+
+async def test_a_guest_becomes_a_user_once(houses: Any) -> None:
+    house = await houses(guests=True)
+    name, guest = await as_guest(house)
+    wish = {"username": name, "guest_access_token": guest["access_token"]}
+    sessions = [await begin(house, **wish), await begin(house, **wish)]
+    assert (await finish(house, sessions[0], await house.invitation(), **wish)).status == 200
+    assert (await finish(house, sessions[1], await house.invitation(), **wish)).status == 403

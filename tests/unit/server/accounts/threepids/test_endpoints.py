@@ -1,5 +1,6 @@
 """From end to end: registering with an address, a forgotten password, adding and removing, identity servers."""
 
+import re
 from typing import Any
 
 import pytest
@@ -364,3 +365,51 @@ async def test_the_end_of_an_account_frees_its_addresses(town: Town) -> None:
     await town.house.call("POST", f"{V3}/account/deactivate", {"auth": auth}, by=me["access_token"])
     assert await town.house.accounts.threepids.of_user("@alice:here.example") == []
     await with_address(town, "bob", ALICE)
+
+
+# The pages for clients that know no addresses
+
+
+async def test_an_address_is_proved_on_the_page(towns: Any) -> None:
+    town = await towns(threepids={"email_at_registration": Wanted.REQUIRED})
+    session = (await begun(town))["session"]
+    page = f"{V3}/auth/m.login.email.identity/fallback/web"
+    assert 'name="email"' in (await town.house.call("GET", page, session=session)).body
+    bad = await town.house.call("POST", page, form={"session": session, "email": "nobody"})
+    assert (bad.status, 'role="alert"' in bad.body) == (401, True)
+    sent = await town.house.call("POST", page, form={"session": session, "email": "bob@there.example"})
+    kept = dict(re.findall(r'name="(\w+)" value="([^"]*)"', sent.body))
+    early = await town.house.call("POST", page, form=kept)
+    assert (early.status, "onAuthDone" in early.body) == (401, False)
+    await town.confirm()
+    done = await town.house.call("POST", page, form=kept)
+    assert "onAuthDone" in done.body
+    strangers = await town.house.call("POST", page, form={**kept, "session": "unknown"})
+    assert strangers.status == 401
+
+
+async def test_a_number_is_proved_on_the_page(towns: Any) -> None:
+    town = await towns(threepids={"msisdn_at_registration": Wanted.REQUIRED})
+    session = (await begun(town))["session"]
+    page = f"{V3}/auth/m.login.msisdn/fallback/web"
+    assert 'name="phone"' in (await town.house.call("GET", page, session=session)).body
+    sent = await town.house.call("POST", page, form={"session": session, "phone": "+49 151 1234567"})
+    kept = dict(re.findall(r'name="(\w+)" value="([^"]*)"', sent.body))
+    wrong = await town.house.call("POST", page, form={**kept, "code": "0"})
+    assert (wrong.status, 'name="code"' in wrong.body) == (401, True)
+    code = town.gateway.taken[0]["message"].split(" ")[0]
+    assert "onAuthDone" in (await town.house.call("POST", page, form={**kept, "code": f" {code} "})).body
+
+
+async def test_a_password_is_proved_on_the_page(town: Town) -> None:
+    me = await town.house.user("alice")
+    challenge = await town.house.call("POST", f"{V3}/delete_devices", {"devices": ["X"]}, by=me["access_token"])
+    session = challenge.body["session"]
+    page = f"{V3}/auth/m.login.password/fallback/web"
+    assert 'name="user"' not in (await town.house.call("GET", page, session=session)).body
+    assert 'name="user"' in (await town.house.call("GET", page, session="unknown")).body
+    assert (await town.house.call("POST", page, form={"session": session, "password": "wrong horse"})).status == 401
+    done = await town.house.call("POST", page, form={"session": session, "user": "alice", "password": PASSWORD})
+    assert "onAuthDone" in done.body
+    body = {"devices": ["X"], "auth": {"session": session}}
+    assert (await town.house.call("POST", f"{V3}/delete_devices", body, by=me["access_token"])).status == 200
