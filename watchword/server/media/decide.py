@@ -20,6 +20,8 @@ SAFETY_HEADERS: Mapping[str, str] = {
     "cross-origin-resource-policy": "cross-origin",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
+    # What a script may read besides what it always may: it asks for parts of films.
+    "access-control-expose-headers": "ETag, Retry-After, Content-Disposition, Content-Range, Accept-Ranges",
 }
 UNKNOWN_TYPE = "application/octet-stream"
 TOO_LARGE = Refused("M_TOO_LARGE", "The picture is too large for a thumbnail.", 413)

@@ -68,8 +68,11 @@ class Sandbox:
             self._waiting -= 1
 
     async def close(self) -> None:
-        """End the process. Idempotent."""
+        """End the process, also in the middle of a job, which fails. Idempotent."""
         self._keep()
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
         async with self._turn:
             await self._kill()
 
@@ -117,7 +120,16 @@ class Sandbox:
             if not process.stdin.is_closing() and not process.stdout.at_eof():
                 return process
         await self._kill()
-        self._process = await asyncio.create_subprocess_exec(
+        try:
+            self._process = await self._start()
+        except OSError as error:
+            # No fault of the job's: it may be tried again.
+            logger.exception("The limited process could not be started.", extra={"kind": self._kind})
+            raise LimitExceeded(_BUSY_RETRY_MS, "The server cannot look at pictures now.") from error
+        return self._process
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
             "-B",
@@ -134,7 +146,6 @@ class Sandbox:
             close_fds=True,
             start_new_session=True,
         )
-        return self._process
 
     def _keep(self) -> None:
         if self._call_off is not None:

@@ -140,6 +140,32 @@ async def test_the_process_has_no_environment_and_only_its_pipes(sandbox: Sandbo
     assert "Seccomp:\t2" in status
 
 
+async def test_a_process_that_cannot_be_started_is_no_fault_of_the_job(tmp_path: Path) -> None:
+    sandbox = Sandbox("pictures", ManualClock(), tmp_path / "not there")
+    with pytest.raises(LimitExceeded):
+        await measured(sandbox)
+    (tmp_path / "not there").mkdir()
+    assert await measured(sandbox) == 60
+    await sandbox.close()
+
+
+async def test_closing_does_not_wait_for_a_job(sandbox: Sandbox) -> None:
+    begun = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield PICTURE[:10]
+        begun.set()
+        while True:
+            yield b""
+            await asyncio.sleep(0.01)
+
+    job = asyncio.ensure_future(sandbox.run(MEASURE, slow(), len(PICTURE)))
+    await begun.wait()
+    await asyncio.wait_for(sandbox.close(), 5)
+    with pytest.raises(SandboxFailed):
+        await job
+
+
 async def test_pages_have_a_process_of_their_own(tmp_path: Path) -> None:
     sandbox = Sandbox("pages", ManualClock(), tmp_path)
     answer, _ = await sandbox.run({"charset": "utf-8"}, pieces(b"<title>Words</title>"), 20)
