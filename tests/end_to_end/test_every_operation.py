@@ -111,6 +111,8 @@ def _accounts(server: Server, alice: Person) -> None:
     wish: dict[str, Any] = {"username": name, "password": "correct horse", "refresh_token": True}
     session = _ask(server, "POST", f"{V3}/register", wish).json["session"]
     wish["auth"] = {"type": "m.login.registration_token", "token": token, "session": session}
+    assert _ask(server, "POST", f"{V3}/register", wish).json["completed"] == ["m.login.registration_token"]
+    wish["auth"] = {"type": "m.login.dummy", "session": session}
     registered = _ask(server, "POST", f"{V3}/register", wish).json
     assert _ask(server, "POST", f"{V3}/refresh", {"refresh_token": registered["refresh_token"]}).status == 200
     alice.get("account", "whoami")

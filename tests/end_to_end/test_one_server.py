@@ -13,7 +13,11 @@ from tests.end_to_end.harness.wire import compact
 
 def _register(server: Server, name: str, auth: dict[str, str] | None) -> wire.Answer:
     body = {"username": name, "password": "correct horse", **({} if auth is None else {"auth": auth})}
-    return wire.ask(server.client, "POST", f"{V3}/register", compact(body))
+    answer = wire.ask(server.client, "POST", f"{V3}/register", compact(body))
+    if answer.status == 401 and answer.json.get("completed") == ["m.login.registration_token"]:
+        # The token was good; the last stage asks for nothing.
+        return _register(server, name, {"type": "m.login.dummy", "session": answer.json["session"]})
+    return answer
 
 
 def test_an_invitation_leads_from_a_link_to_messages_on_two_devices(north: Server) -> None:
@@ -24,7 +28,7 @@ def test_an_invitation_leads_from_a_link_to_messages_on_two_devices(north: Serve
     name = fresh("newcomer")
     asked = _register(north, name, None)
     assert asked.status == 401
-    assert asked.json["flows"] == [{"stages": ["m.login.registration_token"]}]
+    assert asked.json["flows"] == [{"stages": ["m.login.registration_token", "m.login.dummy"]}]
     auth = {"type": "m.login.registration_token", "token": token, "session": asked.json["session"]}
     newcomer = Person(north, _register(north, name, auth).json, "correct horse")
     assert newcomer.user_id == f"@{name}:north.example"
@@ -110,6 +114,8 @@ def test_one_command_brings_a_server_up_and_invites_its_first_administrator(tmp_
         wish = {"username": "founder", "password": "correct horse"}
         session = wire.ask(place, "POST", f"{V3}/register", compact(wish)).json["session"]
         auth = {"type": "m.login.registration_token", "token": token, "session": session}
+        wire.ask(place, "POST", f"{V3}/register", compact({**wish, "auth": auth}))
+        auth = {"type": "m.login.dummy", "session": session}
         founder = wire.ask(place, "POST", f"{V3}/register", compact({**wish, "auth": auth})).json
         assert founder["user_id"] == "@founder:self.example"
         headers = {"authorization": f"Bearer {founder['access_token']}"}

@@ -141,7 +141,8 @@ def registration_flows(settings: AccountSettings) -> Flows | Refused:
     """What a newcomer must go through.
 
     Whoever was invited is no program, and solves no captcha. A flow that is part of a longer one ends with a dummy stage,
-    so that the longer one can be finished. Spec: client-server-api#dummy-auth
+    so that the longer one can be finished. So does the token alone: that is the flow that bots are written for, which send
+    the token first and complete the registration with the dummy stage. Spec: client-server-api#dummy-auth
     """
     if settings.registration is RegistrationMode.CLOSED:
         return Refused("M_FORBIDDEN", "This server does not take registrations.", status=403)
@@ -156,7 +157,8 @@ def registration_flows(settings: AccountSettings) -> Flows | Refused:
         for email in _address_stages(settings.threepids.at_registration(EMAIL), EMAIL_IDENTITY)
         for msisdn in _address_stages(settings.threepids.at_registration(MSISDN), MSISDN_IDENTITY)
     ]
-    return tuple((*flow, DUMMY) if not flow or _is_part_of_another(flow, found) else flow for flow in found)
+    bare = ((), (REGISTRATION_TOKEN,))
+    return tuple((*flow, DUMMY) if flow in bare or _is_part_of_another(flow, found) else flow for flow in found)
 
 
 def _address_stages(wanted: Wanted, stage: str) -> Sequence[tuple[str, ...]]:
