@@ -21,7 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 CORS_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, DELETE, OPTIONS"),
-    (b"access-control-allow-headers", b"X-Requested-With, Content-Type, Authorization, If-Match, If-None-Match"),
+    (b"access-control-allow-headers", b"X-Requested-With, Content-Type, Authorization, If-Match, If-None-Match, Range"),
     (b"access-control-expose-headers", b"ETag, Retry-After, Content-Disposition"),
 )
 _JSON_REPLY_HEADERS = (*CORS_HEADERS, (b"content-type", b"application/json"))
