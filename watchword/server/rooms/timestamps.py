@@ -185,13 +185,22 @@ class Timestamps:
         return event is not None and event.ordering is not None
 
     async def _gap(self, room: Room, wanted: Wanted) -> int | None:
-        """The place before which history is missing, if that is between the events on both sides of the time."""
+        """The place before which history is missing that may hold the event; None if nothing is missing there.
+
+        Where events on both sides of the time are here, and in the order of their times, it must be between them. Clocks
+        differ: otherwise it may be anywhere.
+        """
         async with self.database.read() as tx:
             near = await self._place(tx, room, wanted)
             far = await self._place(tx, room, wanted.opposite)
             low, high = (near, far) if wanted.backwards else (far, near)
-            place = await catalogue_tables.first_missing_from(tx, room.room_nid, (0 if low is None else low) + 1)
-        return place if place is not None and (high is None or place <= high) else None
+            if low is None or high is None or low >= high:
+                low, high = 0, FOREVER
+            elif not wanted.backwards:
+                first = await catalogue_tables.first_missing_from(tx, room.room_nid, low + 1)
+                return first if first is not None and first <= high else None
+            last = await tables.missing_before(tx, room.room_nid, high, 1)
+        return last[0][1] if last and last[0][1] > low else None
 
     async def _place(self, tx: ReadTx, room: Room, wanted: Wanted) -> int | None:
         fetch = catalogue_tables.shown_until if wanted.backwards else catalogue_tables.shown_from
