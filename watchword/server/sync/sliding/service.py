@@ -31,8 +31,6 @@ from watchword.server.sync.waiting import WaitingRoom
 from watchword.server.sync.window import Window, open_window
 from watchword.storage import Log, Position
 
-_LEFT = Wanted(RoomConfig(limits.sync_timeline_default, ()), (), subscribed=False)
-
 
 @dataclass(slots=True)
 class _Rooms:
@@ -165,8 +163,9 @@ class SlidingSync:
                 if row is None or row.forgotten:
                     rooms.told.pop(room_id, None)
                     continue
-                wanted = plan.rooms.get(room_id, _LEFT)
-                result = await self.results.result(tx, asked, row, wanted.config, wanted.lists, rooms.told.get(room_id))
+                told = rooms.told.get(room_id)
+                wanted = plan.rooms.get(room_id) or _left(told)
+                result = await self.results.result(tx, asked, row, wanted.config, wanted.lists, told)
                 if result.told is not None and (room_id in plan.rooms or row.position > window.until):
                     rooms.told[room_id] = result.told
                 else:
@@ -181,6 +180,12 @@ class SlidingSync:
         while len(rooms.told) > limits.sliding_rooms_told_max:
             # Told again as if never before, if it is ever asked for.
             del rooms.told[next(iter(rooms.told))]
+
+
+def _left(told: Told | None) -> Wanted:
+    """What is told of a room that is in the list no more: the end, and not more events than the client asked for before."""
+    limit = min(limits.sync_timeline_default, 0 if told is None else told.depth)
+    return Wanted(RoomConfig(limit, ()), (), subscribed=False)
 
 
 def _fresh(base: Snapshot | None, plan: Plan) -> list[RoomId]:
