@@ -429,6 +429,19 @@ class Rooms(Struct, frozen=True):
     default_version: Annotated[str, Meta(min_length=1, max_length=32, description="The version of rooms made here.")] = "12"
 
 
+class Moderation(Struct, frozen=True):
+    """What the operator does not want here."""
+
+    policy_rooms: Annotated[
+        tuple[str, ...],
+        _about(
+            "IDs of rooms with policy lists that hold for the whole server. Somebody of it must be in them.",
+            check=lambda rooms: all(room.startswith("!") for room in rooms),
+            expected='a list of room IDs such as "!abc:example.org"',
+        ),
+    ] = ()
+
+
 class Database(Struct, frozen=True):
     """Where everything but media is kept."""
 
@@ -510,6 +523,9 @@ class WellKnown(Struct, frozen=True):
     """What `/.well-known/matrix/…` says at the host of the server name."""
 
     client_base_url: Annotated[str | None, _about("The URL that clients are sent to; unset is public_base_url.", **_URL)] = None
+    identity_base_url: Annotated[
+        str | None, _about("The identity server that clients are told of; one of threepids.identity_servers.", **_URL)
+    ] = None
     server: Annotated[
         str | None,
         _about(
@@ -631,6 +647,7 @@ class Config(Struct, frozen=True, kw_only=True):
     media: Media = Media()
     url_previews: UrlPreviews = UrlPreviews()
     rooms: Rooms = Rooms()
+    moderation: Moderation = Moderation()
     database: Database = Database()
     sync: Sync = Sync()
     presence: Presence = Presence()

@@ -1,6 +1,6 @@
 """Outgoing mail: a bounded queue in memory, delivered to the one relay that the operator named, over TLS.
 
-What cannot be delivered now is tried again for about an hour; what the relay refuses for good is dropped. A restart
+What cannot be delivered now is tried again for most of an hour; what the relay refuses for good is dropped. A restart
 forgets the queue: whoever waits for a mail asks for it again. Logs carry counts and the relay's codes, never an address,
 a subject or a body. Deliberately absent: finding the relays of other domains, receiving, and what a mail says.
 """

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from watchword.base.config import Config
+from watchword.base.config import Config, secret_of
 from watchword.base.errors import ConfigError
 
 NAME = {"server_name": "a.example"}
@@ -142,3 +142,43 @@ def test_what_is_wrong_with_providers_is_said(tmp_path: Path) -> None:
         assert key in said
     good = {"server_name": "x.example", "oauth.providers": [{**provider, "client_secret_file": str(tmp_path / "secret")}]}
     assert Config.load(None, {}, good).oauth.providers[0].secret() == "hush"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[mail]\nhost = "relay.example"\n', "mail.sender"),
+        ('[mail]\nhost = "relay.example"\nsender = "nobody"\n', "mail.sender"),
+        ('[mail]\nhost = "r"\nsender = "a@b"\npassword = "x"\npassword_file = "y"\n', "mail.password"),
+        ('[mail]\npassword_file = "nothing"\n', "mail.password_file"),
+        ('[mail]\nextra_ca_file = "nothing"\n', "mail.extra_ca_file"),
+        ('[mail]\ntls = "perhaps"\n', "mail.tls"),
+        ('[threepids]\nemail_at_registration = "required"\n', "threepids.email_at_registration"),
+        ('[threepids]\nmsisdn_at_registration = "optional"\n', "threepids.msisdn_at_registration"),
+        ('[threepids]\ncode_server = "identity.example"\n', "threepids.code_server"),
+        ('[threepids]\nidentity_servers = { "i.example" = "nowhere" }\n', "threepids.identity_servers"),
+        ('[captcha]\nsite_key = "x"\n', "captcha.secret"),
+        ('[captcha]\ncss_class = "x\\"y"\n', "captcha.css_class"),
+        ('[turn]\nuris = ["https://turn.example"]\n', "turn.uris"),
+        ('[rtc]\nlivekit_service_urls = ["calls.example"]\n', "rtc.livekit_service_urls"),
+        (
+            '[[policies]]\nid = "p"\nversion = "1"\nname = "P"\nurl = "https://a.example/p"\n'
+            '[[policies]]\nid = "p"\nversion = "2"\nname = "P"\nurl = "https://a.example/p"\nlanguage = "de"\n',
+            "policies",
+        ),
+    ],
+)
+def test_what_is_wrong_with_services_outside_is_said(text: str, key: str, tmp_path: Path) -> None:
+    assert f"{key}: " in wrong(text, tmp_path)
+
+
+def test_secrets_may_be_in_files(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hush\n")
+    assert secret_of(None, str(tmp_path / "secret")) == "hush"
+    assert secret_of("open", None) == "open"
+    assert secret_of(None, None) is None
+
+
+def test_policies_may_have_a_query_in_their_address(tmp_path: Path) -> None:
+    text = '[[policies]]\nid = "p"\nversion = "1"\nname = "P"\nurl = "https://a.example/p?lang=en#top"\n'
+    assert loaded(text, tmp_path).policies[0].language == "en"

@@ -1,12 +1,14 @@
 """What the operator configured, as the settings that each feature asks for. Deliberately absent: wiring."""
 
+from collections.abc import Sequence
+
 from watchword import __version__
 from watchword.base import limits
 from watchword.base.config import Config, secret_of
 from watchword.edge.addresses import AddressPolicy
 from watchword.edge.dns import Resolver
 from watchword.edge.fetch import Fetcher
-from watchword.protocol.ids import ServerName
+from watchword.protocol.ids import RoomId, ServerName
 from watchword.server.accounts.commands import AccountSettings, IdentityProvider, RegistrationMode
 from watchword.server.app.outside import captcha_settings, policies, threepid_settings
 from watchword.server.calls.commands import CallSettings
@@ -140,6 +142,11 @@ def call_settings(config: Config) -> CallSettings:
     )
 
 
+def policy_rooms(config: Config) -> Sequence[RoomId]:
+    """The rooms of policy lists that hold for the whole server."""
+    return [RoomId(room_id) for room_id in config.moderation.policy_rooms]
+
+
 def media_settings(config: Config) -> MediaSettings:
     """What media needs to know."""
     return MediaSettings(
@@ -181,6 +188,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
         contacts.append(Contact("m.role.security", None, contact.security_email))
     return DiscoverySettings(
         client_base_url=(config.well_known.client_base_url or config.base_url),
+        identity_base_url=config.well_known.identity_base_url,
         client_extra=_rtc_foci(config),
         server_delegation=config.well_known.server,
         policy_server_key=config.well_known.policy_server_key,
