@@ -19,6 +19,7 @@ from watchword.storage.database import Database
 logger = logging.getLogger(__name__)
 
 _FOLDERS = 256
+_AT_ONCE = 100
 
 
 class Upkeep:
@@ -83,11 +84,17 @@ class Upkeep:
         return kept_ms is not None and row[3] < self._clock.now_ms() - kept_ms
 
     async def _drop_unnamed(self) -> None:
-        found = await self._files.in_folder(self._folder)
-        self._folder = (self._folder + 1) % _FOLDERS
+        folder, self._folder = self._folder, (self._folder + 1) % _FOLDERS
+        found = await self._files.in_folder(folder)
         async with self._database.read() as view:
-            unnamed = [sha256 for sha256 in found if not await upkeep_tables.is_named(view, sha256)]
-            unnamed += await upkeep_tables.thumbnails_of_nothing(view, limits.media_sweep_rows_max)
+            unnamed = list(await upkeep_tables.thumbnails_of_nothing(view, folder, limits.media_sweep_rows_max))
+        for begin in range(0, len(found), _AT_ONCE):
+            async with self._database.read() as view:
+                for sha256 in found[begin : begin + _AT_ONCE]:
+                    if not await upkeep_tables.is_named(view, sha256):
+                        unnamed.append(sha256)
+            # A large folder must not hold up who asks meanwhile.
+            await self._clock.sleep(0)
         dropped = await self._removal.reap(unnamed)
         if dropped:
             logger.info("Files that nobody names were dropped.", extra={"files": dropped})

@@ -63,11 +63,13 @@ async def oldest_copies(tx: ReadTx, count: int) -> Sequence[tuple[str, str, int,
 # Thumbnails
 
 
-async def thumbnails_of_nothing(tx: ReadTx, count: int) -> Sequence[bytes]:
-    """Bytes that have thumbnails and that nobody names any more."""
+async def thumbnails_of_nothing(tx: ReadTx, first_byte: int, count: int) -> Sequence[bytes]:
+    """Bytes that have thumbnails and that nobody names any more, among those whose hash begins with this byte."""
     rows = await tx.fetch_all(
-        "SELECT DISTINCT source_sha256 FROM media_thumbnails "
-        "WHERE NOT EXISTS (SELECT 1 FROM media WHERE media.sha256 = media_thumbnails.source_sha256) LIMIT ?",
+        "SELECT DISTINCT source_sha256 FROM media_thumbnails WHERE source_sha256 >= ? AND source_sha256 <= ? "
+        "AND NOT EXISTS (SELECT 1 FROM media WHERE media.sha256 = media_thumbnails.source_sha256) LIMIT ?",
+        bytes((first_byte,)),
+        bytes((first_byte,)) + b"\xff" * 32,
         count,
     )
     return [bytes(row[0]) for row in rows]

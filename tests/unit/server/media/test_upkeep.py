@@ -95,7 +95,7 @@ async def test_thumbnails_of_bytes_that_are_gone_go_too(world: World) -> None:
     made = orphan(world, b"small")
     async with world.database.write() as tx:
         file = StoredFile(bytes.fromhex(made.name), 5)
-        await put(tx, b"\x01" * 32, "32x32c", Thumbnail("image/png", file, 1))
+        await put(tx, b"\x00" + b"\x01" * 31, "32x32c", Thumbnail("image/png", file, 1))
     await world.repository.upkeep.sweep()
     assert not made.exists()
 

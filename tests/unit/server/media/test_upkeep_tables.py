@@ -19,9 +19,10 @@ async def test_bytes_are_named_by_files_and_by_thumbnails(world: World) -> None:
         await thumbnail_tables.put(tx, A, "x", Thumbnail("image/png", StoredFile(B, 1), 1))
         assert await upkeep_tables.is_named(tx, A)
         assert await upkeep_tables.is_named(tx, B)
-        assert await upkeep_tables.thumbnails_of_nothing(tx, 10) == []
+        assert await upkeep_tables.thumbnails_of_nothing(tx, 1, 10) == []
         await tables.remove(tx, "", "a")
-        assert await upkeep_tables.thumbnails_of_nothing(tx, 10) == [A]
+        assert await upkeep_tables.thumbnails_of_nothing(tx, 1, 10) == [A]
+        assert await upkeep_tables.thumbnails_of_nothing(tx, 2, 10) == []
 
 
 async def test_names_come_in_pages(world: World) -> None:
