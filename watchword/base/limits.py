@@ -424,3 +424,10 @@ timestamp_backfill_rounds_max = 20
 
 # Invites by address: in one request, of a client or of an identity server
 third_party_invites_at_once = 20
+
+# Policy lists and what they set off
+policy_rules_max = 200_000
+policy_rules_at_once = 500
+policy_lists_pause_ms = 1_000
+pending_invites_page = 500
+rejections_at_once = 8

@@ -57,7 +57,8 @@ from watchword.server.media import endpoints as media_doors
 from watchword.server.media.assembly import Outside, Repository, assemble_media
 from watchword.server.media.files import Files
 from watchword.server.moderation import endpoints as moderation_doors
-from watchword.server.moderation.assembly import Moderation, assemble_moderation
+from watchword.server.moderation.assembly import Moderation, ModerationGround, assemble_moderation
+from watchword.server.moderation.bans import BanList
 from watchword.server.moderation.media_follower import MediaFollower
 from watchword.server.oauth import endpoints as oauth_doors
 from watchword.server.oauth.assembly import OAuth, OAuthPorts, assemble_oauth
@@ -231,7 +232,7 @@ class Homeserver:
             Outside(self.federation_out.media, settings.preview_fetcher(config, self._resolver)),
             (settings.media_settings(config), settings.preview_settings(config)),
         )
-        push_rules_later = _PushRulesLater()
+        push_rules_later, bans = _PushRulesLater(), BanList(server_name)
         self.rooms: Rooms = assemble_rooms(
             database,
             self.log,
@@ -247,6 +248,7 @@ class Homeserver:
                 directories=client,
                 times=client,
                 addresses=IdentityLookups(self.outside.services.identity, self._fetcher),
+                bans=bans,
             ),
             RoomLimits(config.rooms.default_version, config.sync.rooms_in_memory_max, config.sync.event_cache_max),
         )
@@ -259,7 +261,8 @@ class Homeserver:
         )
         people_later.people = self.search.people
         self.spaces: Spaces = assemble_spaces(server_name, clock, entropy, self.rooms, self.rooms.membership, client)
-        self.moderation: Moderation = assemble_moderation(database, self.rooms.reader, clock)
+        ground = ModerationGround(database, self.log, clock, self.rooms.reader, self.rooms.membership, bans)
+        self.moderation: Moderation = assemble_moderation(ground, settings.policy_rooms(config))
         self.media_follower = MediaFollower(database, self.log, clock, self.rooms.reader, self.media.removal)
         authority.accounts = self.accounts.reader
         self.appservices: Appservices = assemble_appservices(
@@ -378,6 +381,7 @@ class Homeserver:
         await self.e2ee_follower.start()
         await self.media.start()
         await self.rooms.start()
+        await self.moderation.lists.start()
         await self.federation_out.start()
         await self.appservices.start()
         await self.search.start()
@@ -402,6 +406,7 @@ class Homeserver:
                 self.rooms.relations.mass_redactions.run,
                 self.media.run,
                 self.sync.waiting.run,
+                self.moderation.lists.run,
                 self.sync.sliding.connections.run,
                 self._maintain,
             ):

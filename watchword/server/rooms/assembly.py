@@ -21,12 +21,14 @@ from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.pages import Pages
 from watchword.server.rooms.policy_server import PolicyGate
 from watchword.server.rooms.ports import (
+    NO_BANS,
     NO_INVITATION_SERVERS,
     NO_PUSH_RULES,
     EventSignatures,
     InvitationServers,
     RemoteServers,
     RoomPushRules,
+    StandingBans,
 )
 from watchword.server.rooms.published import RemoteDirectories
 from watchword.server.rooms.reader import RoomReader
@@ -68,6 +70,7 @@ class RoomPorts:
     signatures: EventSignatures
     push_rules: RoomPushRules = NO_PUSH_RULES
     addresses: InvitationServers = NO_INVITATION_SERVERS
+    bans: StandingBans = NO_BANS
     directories: RemoteDirectories | None = None
     times: RemoteTimes | None = None
 
@@ -126,9 +129,10 @@ def assemble_rooms(
     ephemeral = Ephemeral(database, log, names, events, registry, Typing(clock), clock)
     directory = Directory(database, reader, server_name, ports.directories)
     directory.published.listen(log)
+    directory.published.bans = ports.bans
     remote = assemble_remote(RemoteGround(writer, reader, ephemeral, log, ports, memberships, directory))
     maker = RoomMaker(writer, database, clock, entropy, server_name)
-    membership = Membership(writer, maker, reader, registry, ports.accounts, remote.memberships, server_name)
+    membership = Membership(writer, maker, reader, registry, ports.accounts, remote.memberships, server_name, ports.bans)
     relations = Relations.build(writer, reader, log)
     transfer = RoomTransfer(reader, ports.accounts, ports.user_data, ports.push_rules)
     doors = RoomDoors(

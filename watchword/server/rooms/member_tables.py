@@ -73,6 +73,18 @@ async def memberships_of(tx: ReadTx, user_nid: int) -> list[MembershipRow]:
     return [_membership(row) for row in rows]
 
 
+async def pending_invites(tx: ReadTx, after: tuple[int, int], limit: int) -> list[tuple[tuple[int, int], MembershipRow]]:
+    """Local users' invites that wait for an answer, by number of room and user; after: the last one of the page before."""
+    rows = await tx.fetch_all(
+        f"SELECT m.room_nid, m.user_nid, {_MEMBERSHIP} WHERE m.membership = 'invite' AND m.is_local = 1 "
+        "AND (m.room_nid, m.user_nid) > (?, ?) ORDER BY m.room_nid, m.user_nid LIMIT ?",
+        after[0],
+        after[1],
+        limit,
+    )
+    return [((int(row[0]), int(row[1])), _membership(row[2:])) for row in rows]
+
+
 async def users_sharing_room(tx: ReadTx, user_nid: int) -> set[UserId]:
     """Everybody joined to a room that this user is joined to, himself included if he is in any."""
     rows = await tx.fetch_all(

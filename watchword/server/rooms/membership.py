@@ -17,7 +17,7 @@ from watchword.server.rooms import member_tables, restricted
 from watchword.server.rooms.commands import ChangeMembership, CreateRoom
 from watchword.server.rooms.creation import RoomMaker, invite_step
 from watchword.server.rooms.invite_permission import check_permission
-from watchword.server.rooms.ports import RemoteRooms
+from watchword.server.rooms.ports import NO_BANS, RemoteRooms, StandingBans
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.room import Room
@@ -37,6 +37,7 @@ class Membership:
     accounts: AccountReader
     remote: RemoteRooms
     server_name: ServerName
+    bans: StandingBans = NO_BANS
 
     async def member_content(self, user_id: UserId) -> dict[str, Any]:
         """Display name and avatar for a local user's member event."""
@@ -73,6 +74,7 @@ class Membership:
 
     async def join(self, command: ChangeMembership, via: Sequence[ServerName]) -> RoomId:
         """Join a room, here or through other servers. Raises Refusal."""
+        self._check_room(command.room_id)
         profile = await self.member_content(command.target)
         command = ChangeMembership(command.room_id, command.sender, command.target, "join", {**profile, **command.content})
         room = await self.registry.find(command.room_id)
@@ -120,6 +122,7 @@ class Membership:
 
     async def invite(self, command: ChangeMembership) -> EventId:
         """Invite somebody, on this server or another. Raises Refusal."""
+        self._check_room(command.room_id)
         await self._check_invitee(command.target, command.sender)
         if domain_of(command.target) == self.server_name:
             profile = await self.member_content(command.target)
@@ -131,7 +134,13 @@ class Membership:
             raise Forbidden(NOT_IN_ROOM)
         return await self.remote.invite(command)
 
+    def _check_room(self, room_id: RoomId) -> None:
+        if self.bans.bans_room(room_id):
+            raise Forbidden("This room is blocked on this server.")
+
     async def _check_invitee(self, user_id: UserId, inviter: UserId) -> None:
+        if self.bans.bans_user(inviter):
+            raise Forbidden("This server takes no invites from you.")
         if domain_of(user_id) != self.server_name:
             return
         if not await self.accounts.exists_or_made(user_id):
@@ -154,6 +163,7 @@ class Membership:
 
     async def knock(self, command: ChangeMembership, via: Sequence[ServerName]) -> RoomId:
         """Ask to be invited. Raises Refusal."""
+        self._check_room(command.room_id)
         profile = await self.member_content(command.target)
         command = ChangeMembership(command.room_id, command.sender, command.target, "knock", {**profile, **command.content})
         room = await self.registry.find(command.room_id)

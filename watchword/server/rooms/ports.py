@@ -209,6 +209,38 @@ class EventSignatures(Protocol):
         ...
 
 
+class StandingBans(Protocol):
+    """Whom, which servers and which rooms this server bans as a whole. Fitted by `moderation.bans.BanList`; costs no query."""
+
+    def bans_user(self, user_id: UserId) -> bool:
+        """Whether a user is banned, or his server."""
+        ...
+
+    def bans_server(self, server_name: ServerName) -> bool:
+        """Whether a server is banned."""
+        ...
+
+    def bans_room(self, room_id: RoomId) -> bool:
+        """Whether a room is banned."""
+        ...
+
+
+class NoBans:
+    """A server that bans nobody."""
+
+    def bans_user(self, user_id: UserId) -> bool:
+        return False
+
+    def bans_server(self, server_name: ServerName) -> bool:
+        return False
+
+    def bans_room(self, room_id: RoomId) -> bool:
+        return False
+
+
+NO_BANS = NoBans()
+
+
 class RoomPushRules(Protocol):
     """What `rooms` asks of push rules. Fitted by `push.rules.PushRules`."""
 

@@ -20,6 +20,7 @@ from watchword.protocol.ids import RoomAlias, RoomId, ServerName
 from watchword.protocol.room_summary import checked_summary
 from watchword.server.changes import Change, EventAppended, StateChanged
 from watchword.server.rooms import catalogue_tables, tables
+from watchword.server.rooms.ports import NO_BANS, StandingBans
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.summaries import RoomSummaries
 from watchword.storage import Database, Log, Logged
@@ -74,6 +75,7 @@ class PublishedRooms:
     database: Database
     reader: RoomReader
     remote: RemoteDirectories | None = None
+    bans: StandingBans = NO_BANS
     _entries: dict[RoomId, dict[str, Any]] = field(default_factory=dict)
     _listens: bool = False
 
@@ -123,7 +125,7 @@ class PublishedRooms:
             if query.network_id is not None or query.all_networks:
                 found = await catalogue_tables.network_rooms(tx, query.network_id, limits.public_rooms_max)
                 room_ids.update(dict.fromkeys(found))
-        entries = [await self.entry(room_id) for room_id in room_ids]
+        entries = [await self.entry(room_id) for room_id in room_ids if not self.bans.bans_room(room_id)]
         return [entry for entry in entries if entry is not None]
 
     async def entry(self, room_id: RoomId) -> dict[str, Any] | None:
@@ -162,7 +164,8 @@ class PublishedRooms:
             if error.status == 403:
                 raise Forbidden("The other server does not show its list.") from error
             raise
-        return _checked(answer, size)
+        page = _checked(answer, size)
+        return {**page, "chunk": [entry for entry in page["chunk"] if not self.bans.bans_room(entry["room_id"])]}
 
 
 def _checked(answer: Mapping[str, Any], size: int) -> dict[str, Any]:

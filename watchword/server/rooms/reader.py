@@ -163,6 +163,11 @@ class RoomReader:
         """The user's membership in a room."""
         return (await self.memberships.of(user_id)).get(room_id)
 
+    async def pending_invites(self, after: tuple[int, int], limit: int) -> Sequence[tuple[tuple[int, int], MembershipRow]]:
+        """Local users' invites that wait for an answer, and where each stands; after: (0, 0) to begin."""
+        async with self.database.read() as tx:
+            return await member_tables.pending_invites(tx, after, limit)
+
     # Views
 
     async def view(self, tx: ReadTx, room: Room, reader: Reader) -> RoomView:

@@ -18,7 +18,7 @@ from watchword.server.rooms.join_answers import JoinAnswers
 from watchword.server.rooms.joining import Joining
 from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.out_of_band import OutOfBand
-from watchword.server.rooms.ports import EventSignatures, RemoteServers
+from watchword.server.rooms.ports import EventSignatures, RemoteServers, StandingBans
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.receiver import Receiver
 from watchword.server.rooms.remote import RemoteMemberships
@@ -38,6 +38,8 @@ class RemotePorts(Protocol):
     def servers(self) -> RemoteServers: ...
     @property
     def signatures(self) -> EventSignatures: ...
+    @property
+    def bans(self) -> StandingBans: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,9 @@ def assemble_remote(ground: RemoteGround) -> RemoteParts:
     receiver = Receiver(intake, checks, fetching, acls, out_of_band, clock)
     joining = Joining(writer, servers, checks, fetching, receiver, out_of_band)
     answers = JoinAnswers(writer.database, writer.events, ground.server_name)
-    served_memberships = ServedMemberships(writer, intake, checks, acls, out_of_band, answers, ground.ports.accounts)
+    served_memberships = ServedMemberships(
+        writer, intake, checks, acls, out_of_band, answers, ground.ports.accounts, ground.ports.bans
+    )
     served_events = ServedEvents(writer.database, writer.registry, writer.events, writer.names, acls, answers)
     return RemoteParts(
         memberships=RemoteMemberships(writer, servers, intake, joining, out_of_band),

@@ -30,7 +30,7 @@ from watchword.server.rooms.invite_permission import check_permission
 from watchword.server.rooms.join_answers import JoinAnswers
 from watchword.server.rooms.out_of_band import OutOfBand, Told
 from watchword.server.rooms.own_auth import create_id_of
-from watchword.server.rooms.ports import InviteToSign
+from watchword.server.rooms.ports import NO_BANS, InviteToSign, StandingBans
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.servers_acl import RoomAcls
 from watchword.server.rooms.writer import RoomWriter
@@ -49,6 +49,12 @@ class ServedMemberships:
     out_of_band: OutOfBand
     answers: JoinAnswers
     accounts: AccountReader
+    bans: StandingBans = NO_BANS
+
+    def _check_standing(self, origin: ServerName) -> None:
+        """Raise Forbidden for a server that this one bans as a whole. It may always leave."""
+        if self.bans.bans_server(origin):
+            raise Forbidden("Your server is blocked on this server.")
 
     async def _room(self, origin: ServerName, room_id: RoomId) -> Room:
         room = await self.writer.registry.find(room_id)
@@ -61,6 +67,7 @@ class ServedMemberships:
 
     async def make_join(self, origin: ServerName, room_id: RoomId, user_id: UserId, versions: Sequence[str]) -> bytes:
         """A template of a join. Raises Refusal."""
+        self._check_standing(origin)
         room = await self._room(origin, room_id)
         _check_version(room, versions)
         content: dict[str, Any] = {"membership": "join"}
@@ -88,6 +95,7 @@ class ServedMemberships:
 
     async def make_knock(self, origin: ServerName, room_id: RoomId, user_id: UserId, versions: Sequence[str]) -> bytes:
         """A template of a knock. Raises Refusal."""
+        self._check_standing(origin)
         room = await self._room(origin, room_id)
         _check_version(room, versions)
         if not room.version.knocking:
@@ -130,6 +138,7 @@ class ServedMemberships:
         self, origin: ServerName, room_id: RoomId, event_id: EventId, event: Mapping[str, Any], omit_members: bool
     ) -> bytes:
         """Take a join in; the state before it, for the new server. Raises Refusal."""
+        self._check_standing(origin)
         room = await self._room(origin, room_id)
         pdu = _expected(event, room, origin, event_id, "join")
         if restricted.needs_authoriser(room, UserId(pdu.sender)):
@@ -161,6 +170,7 @@ class ServedMemberships:
 
     async def send_knock(self, origin: ServerName, room_id: RoomId, event_id: EventId, event: Mapping[str, Any]) -> bytes:
         """Take a knock in; what is shown of the room. Raises Refusal."""
+        self._check_standing(origin)
         room = await self._room(origin, room_id)
         await self._take(room, _expected(event, room, origin, event_id, "knock"), Terms(is_sent_out=True))
         ids = [room.state[key] for key in stripped_state_keys() if key in room.state]
@@ -184,12 +194,17 @@ class ServedMemberships:
 
     async def invite(self, origin: ServerName, invite: InviteToSign) -> bytes:
         """Sign an invite of a local user; keep it if this server is not in the room. Raises Refusal."""
+        self._check_standing(origin)
+        if self.bans.bans_room(invite.room_id):
+            raise Forbidden("This room is blocked on this server.")
         room = await self.writer.registry.find(invite.room_id)
         version = _invite_version(invite, room)
         pdu = await self._invite_event(origin, invite, version)
         if room is not None:
             await self.acls.check(room, origin)
         target = UserId(str(pdu.state_key))
+        if self.bans.bans_user(pdu.sender):
+            raise Forbidden("This server takes no invites from you.")
         if not await self.accounts.exists_or_made(target):
             raise NotFound("There is no such user here.")
         await check_permission(self.accounts, target, pdu.sender)

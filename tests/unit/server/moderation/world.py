@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.unit.server.rooms.world import World
+from tests.unit.server.rooms.world import HERE, World
 from watchword.server.moderation import SCHEMA
-from watchword.server.moderation.assembly import Moderation, assemble_moderation
+from watchword.server.moderation.assembly import Moderation, ModerationGround, assemble_moderation
+from watchword.server.moderation.bans import BanList
 from watchword.server.moderation.endpoints import ENDPOINTS
 from watchword.storage import migrate
 
@@ -17,9 +18,16 @@ class ModeratedWorld(World):
 
     def __init__(self, folder: Path, **options: Any) -> None:
         super().__init__(folder, **options)
-        self.moderation: Moderation = assemble_moderation(self.database, self.reader, self.clock)
+        self.bans = BanList(HERE)
+        object.__setattr__(self.membership, "bans", self.bans)
+        self.directory.published.bans = self.bans
+        self.moderation: Moderation = self._moderated()
         for endpoint in ENDPOINTS:
             self._table.add(endpoint.method, endpoint.path, (endpoint, self.moderation))
+
+    def _moderated(self) -> Moderation:
+        ground = ModerationGround(self.database, self.log, self.clock, self.reader, self.membership, self.bans)
+        return assemble_moderation(ground)
 
     async def start(self) -> "ModeratedWorld":
         await migrate(self.database, [SCHEMA])

@@ -30,7 +30,7 @@ from watchword.server.rooms.assembly import RoomLimits, RoomPorts, Rooms, assemb
 from watchword.server.rooms.commands import ChangeMembership, CreateRoom, PromisedInvite, SendEvent
 from watchword.server.rooms.event_filters import EVERYTHING
 from watchword.server.rooms.pages import PageRequest
-from watchword.server.rooms.ports import KeyLacking, SendJoinAnswer, Template
+from watchword.server.rooms.ports import NO_BANS, KeyLacking, SendJoinAnswer, StandingBans, Template
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import StoredEvent
 from watchword.server.rooms.tokens import parse_timeline_token
@@ -243,7 +243,7 @@ class Stack:
     answers: list[Mapping[str, str | None]] = field(default_factory=list)
 
     @staticmethod
-    async def start(network: Network, folder: Path, name: str, *users: str) -> "Stack":
+    async def start(network: Network, folder: Path, name: str, *users: str, bans: StandingBans = NO_BANS) -> "Stack":
         server = ServerName(name)
         number = len(network.stacks) + 1
         key = network.keys[server] = SigningKey(bytes([number]) * 32, "1")
@@ -262,6 +262,7 @@ class Stack:
             UserData(database, log),
             Remote(network, server),
             signatures,
+            bans=bans,
         )
         rooms = assemble_rooms(database, log, clock, SeededEntropy(number), ports, RoomLimits("12", 100, 10_000))
         stack = Stack(network, server, database, log, rooms, clock, signatures, key)

@@ -22,6 +22,7 @@ from watchword.edge.request import Request
 from watchword.edge.requester import Requester
 from watchword.edge.stopping import Stopping
 from watchword.protocol.ids import DeviceId, EventId, RoomAlias, RoomId, ServerName, UserId
+from watchword.protocol.room_versions import ROOM_VERSIONS
 from watchword.protocol.signatures import SigningKey
 from watchword.server import accounts as accounts_feature
 from watchword.server import e2ee as e2ee_feature
@@ -46,6 +47,7 @@ from watchword.server.rooms.ephemeral import Ephemeral, Typing
 from watchword.server.rooms.follower import RoomFollower
 from watchword.server.rooms.membership import Membership
 from watchword.server.rooms.memberships import Memberships
+from watchword.server.rooms.out_of_band import OutOfBand, Told
 from watchword.server.rooms.pages import Pages
 from watchword.server.rooms.policy_server import PolicyGate
 from watchword.server.rooms.ports import NO_INVITATION_SERVERS, InvitationServers
@@ -95,6 +97,8 @@ class Nobody:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, object]] = []
+        self.out_of_band: OutOfBand | None = None
+        self.refuses_to_leave = False
 
     async def resolve_alias(self, alias: RoomAlias) -> tuple[RoomId, Sequence[ServerName]] | None:
         return None
@@ -109,6 +113,15 @@ class Nobody:
 
     async def leave(self, command: ChangeMembership, via: Sequence[ServerName]) -> None:
         self.asked.append(("leave", list(via)))
+        if self.refuses_to_leave:
+            raise NotFound("No server helped.")
+        if self.out_of_band is not None:
+            told = Told(command.target, "leave", EventId("$left"), command.sender)
+            await self.out_of_band.record(command.room_id, ROOM_VERSIONS["11"], told)
+
+    def leaves_out_of_band(self, world: "World") -> None:
+        """From now on a leave of a room that is not here is kept, as it is where there are other servers."""
+        self.out_of_band = OutOfBand(world.writer, world.memberships, world.log, HERE)
 
     async def knock(self, command: ChangeMembership, via: Sequence[ServerName]) -> None:
         self.asked.append(("knock", list(via)))
