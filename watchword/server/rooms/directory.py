@@ -102,7 +102,7 @@ class Directory:
     async def list_for_network(self, appservice_id: str, network_id: str, room_id: RoomId, *, listed: bool) -> None:
         """Put a room on the list of a network, or take it off. Raises NotFound, BadRequest.
 
-        Spec: application-service-api#put_matrixclientv3directorylistappservicenetworkidroomid
+        Spec: client-server-api#put_matrixclientv3directorylistappservicenetworkidroomid
         """
         if len(network_id) > limits.identifier_bytes_max:
             raise BadRequest("M_INVALID_PARAM", "networkId is too long.")

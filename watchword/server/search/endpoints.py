@@ -70,6 +70,6 @@ ENDPOINTS = (
         "GET",
         "/_matrix/client/unstable/uk.half-shot.msc2666/user/mutual_rooms",
         mutual_rooms_before_spec,
-        _SPEC + "get_matrixclientv1mutual_rooms",
+        "proposals/2666",
     ),
 )

@@ -46,7 +46,6 @@ async def room_summary_before_spec(request: Request, requester: Requester | None
 
 
 _SPEC = "client-server-api#"
-_SUMMARY = _SPEC + "get_matrixclientv1room_summaryroomidoralias"
 _NHEKO = "/_matrix/client/unstable/im.nheko.summary"
 
 ENDPOINTS = (
@@ -68,7 +67,7 @@ ENDPOINTS = (
         "GET",
         "/_matrix/client/v1/room_summary/{roomIdOrAlias}",
         room_summary,
-        _SUMMARY,
+        _SPEC + "get_matrixclientv1room_summaryroomidoralias",
         auth=Auth.OPTIONAL,
         guests=True,
     ),
@@ -76,9 +75,11 @@ ENDPOINTS = (
         "GET",
         _NHEKO + "/rooms/{roomIdOrAlias}/summary",
         room_summary_before_spec,
-        _SUMMARY,
+        "proposals/3266",
         auth=Auth.OPTIONAL,
         guests=True,
     ),
-    Endpoint("GET", _NHEKO + "/summary/{roomIdOrAlias}", room_summary_before_spec, _SUMMARY, auth=Auth.OPTIONAL, guests=True),
+    Endpoint(
+        "GET", _NHEKO + "/summary/{roomIdOrAlias}", room_summary_before_spec, "proposals/3266", auth=Auth.OPTIONAL, guests=True
+    ),
 )

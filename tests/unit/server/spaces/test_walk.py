@@ -7,7 +7,7 @@ import pytest
 from tests.unit.server.rooms.world import ALICE, BOB, CAROL
 from tests.unit.server.spaces.world import V1, SpaceWorld
 from watchword.base import limits
-from watchword.protocol.ids import RoomId
+from watchword.protocol.ids import RoomId, ServerName
 from watchword.server.spaces.commands import HierarchyQuery
 
 FAR, FARTHER = RoomId("!far:there.example"), RoomId("!farther:there.example")
@@ -240,6 +240,6 @@ async def test_restricted_rooms_of_other_servers_are_shown_to_members(world: Spa
 async def test_a_slow_tree_ends_in_time(world: SpaceWorld) -> None:
     page = await world.spaces.walks._begun(HierarchyQuery(ALICE, await world.space(ALICE), False, 5, 5))
     world.clock.advance(limits.space_page_ms_max)
-    visit = page.stack[0]._replace(room_id=FAR, via=["there.example"])
+    visit = page.stack[0]._replace(room_id=FAR, via=[ServerName("there.example")])
     assert await world.spaces.walks._asked(page, visit) is None
     assert world.played.asked == []
