@@ -46,7 +46,8 @@ _BEYOND = {
     ("GET", "/_watchword/account/devices"),
     ("GET", "/_watchword/upstream/start/{providerId}"),
     ("GET", "/_watchword/upstream/callback"),
-    *((method, f"/_watchword/{name}") for method in ("GET", "POST") for name in ("upstream/finish", "sso")),
+    ("GET", "/_matrix/client/v3/auth/m.login.sso/fallback/web"),
+    *((method, f"/_watchword/{name}") for method in ("GET", "POST") for name in ("upstream/finish", "sso", "confirm")),
     *(
         (method, f"/_watchword/account/{name}")
         for method in ("GET", "POST")

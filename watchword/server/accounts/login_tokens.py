@@ -15,7 +15,6 @@ from watchword.edge.requester import Kind, Requester
 from watchword.protocol.ids import UserId
 from watchword.server.accounts import login_token_tables
 from watchword.server.accounts.commands import AccountSettings
-from watchword.server.accounts.decide import PASSWORD
 from watchword.server.accounts.tokens import token_hash
 from watchword.server.accounts.uia import InteractiveAuthentication
 from watchword.storage import Database
@@ -45,7 +44,8 @@ class LoginTokens:
             raise NotFound("This server does not give out such tokens.", "M_UNRECOGNIZED")
         if requester.kind is not Kind.USER:
             raise Forbidden("This cannot be done with such an access token.")
-        session = await self.uia.passed(request, requester.user_id, _ACTION, None, ((PASSWORD,),))
+        flows = self.uia.own_flows(requester.user_id)
+        session = await self.uia.passed(request, requester.user_id, _ACTION, None, flows)
         self._limit(requester.user_id)
         self.uia.take(session)
         self.uia.finish(session)

@@ -26,7 +26,7 @@ from watchword.edge.request import Request
 from watchword.edge.requester import Kind, Requester
 from watchword.protocol.ids import UserId
 from watchword.server.accounts.commands import AccountSettings, Flows, Refused
-from watchword.server.accounts.decide import EMAIL_IDENTITY, MSISDN_IDENTITY, PASSWORD, is_complete, stage_params
+from watchword.server.accounts.decide import EMAIL_IDENTITY, MSISDN_IDENTITY, PASSWORD, SSO, is_complete, stage_params
 from watchword.server.accounts.invitations import Invitations
 from watchword.server.accounts.threepids.commands import EMAIL, MSISDN
 from watchword.server.accounts.uia_stages import NOT_YET, Stages, UiaSession
@@ -96,9 +96,16 @@ class InteractiveAuthentication:
     async def identify(self, request: Request, requester: Requester | None, action: str, meaning: object) -> UserId:
         """As `authorise`, also without an access token: whoever proves himself by password is returned."""
         owner = None if requester is None else requester.user_id
-        session = await self.passed(request, owner, action, meaning, ((PASSWORD,),))
+        session = await self.passed(request, owner, action, meaning, self.own_flows(owner))
         assert session.user_id is not None, session.completed
         return session.user_id
+
+    def own_flows(self, owner: UserId | None) -> Flows:
+        """How somebody proves that he is the owner of his access token; of nobody yet: whose account it is."""
+        flows = [(PASSWORD,)] if self._settings.password_login or not self._settings.identity_providers else []
+        if owner is not None and self._settings.identity_providers:
+            flows.append((SSO,))
+        return tuple(flows)
 
     async def regain(self, request: Request, requester: Requester | None, action: str, meaning: object) -> UiaSession:
         """As `identify`; whoever has no access token may also prove himself by an address of his account.
@@ -106,7 +113,7 @@ class InteractiveAuthentication:
         The proofs of the session returned are the caller's to spend. Spec: client-server-api#password-reset
         """
         owner = None if requester is None else requester.user_id
-        flows: list[tuple[str, ...]] = [(PASSWORD,)]
+        flows = list(self.own_flows(owner))
         if owner is None:
             known = ((EMAIL, EMAIL_IDENTITY), (MSISDN, MSISDN_IDENTITY))
             flows += [(stage,) for medium, stage in known if self._settings.threepids.sends_to(medium)]

@@ -21,6 +21,7 @@ from watchword.server.accounts.decide import (
     MSISDN_IDENTITY,
     PASSWORD,
     REGISTRATION_TOKEN,
+    SSO,
     TERMS,
 )
 from watchword.server.accounts.invitations import Invitations
@@ -31,6 +32,13 @@ from watchword.server.accounts.threepids.proofs import Proofs
 
 REGISTER = "register"
 NOT_YET = "M_UNAUTHORIZED"
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedInBrowser:
+    """Somebody signed in at our pages a short while ago and confirmed. No JSON of a client makes one."""
+
+    user_id: UserId
 
 
 @dataclass(slots=True)
@@ -89,6 +97,7 @@ class Stages:
             EMAIL_IDENTITY: self._email,
             MSISDN_IDENTITY: self._msisdn,
             CAPTCHA: self._solved_captcha,
+            SSO: self._proved,
         }
 
     async def attempt(self, stage: str, request: Request, session: UiaSession, auth: Mapping[str, Any]) -> Refused | None:
@@ -146,6 +155,15 @@ class Stages:
                 return Refused("M_FORBIDDEN", "This address belongs to nobody, or to somebody else.")
             session.user_id = owner
         session.proofs[medium] = proof
+        return None
+
+    async def _proved(self, request: Request, session: UiaSession, auth: Mapping[str, Any]) -> Refused | None:
+        proof = auth.get("proof")
+        if not isinstance(proof, ProvedInBrowser):
+            return Refused(NOT_YET, "The sign-in has not been confirmed yet.", status=401)
+        if session.user_id not in (None, proof.user_id):
+            return Refused("M_FORBIDDEN", "This is another user than the one who asks.")
+        session.user_id = proof.user_id
         return None
 
     async def _solved_captcha(self, request: Request, session: UiaSession, auth: Mapping[str, Any]) -> Refused | None:

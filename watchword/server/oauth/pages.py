@@ -1,9 +1,10 @@
 """Pages: templates filled in, and the headers that keep a page to itself.
 
-A page loads one style sheet of ours and nothing else, runs no script, stands in no frame, and its forms lead to us alone,
+A page loads one style sheet of ours and nothing else, needs no script, stands in no frame, and its forms lead to us alone,
 or to the one address that the answer will redirect to. Every template escapes what it shows.
 """
 
+import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 _PACKAGE = "watchword.server.oauth"
 _STYLE = f"{PREFIX}/pages.css"
+
+
+def _fingerprint(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 class Pages:
@@ -53,9 +58,19 @@ class Pages:
         return f"{_STYLE}?v={hashlib.sha256(self.style).hexdigest()[:16]}"
 
     def page(
-        self, template: str, visit: Visit, *, status: int = 200, form_targets: Sequence[str] = (), **values: object
+        self,
+        template: str,
+        visit: Visit,
+        *,
+        status: int = 200,
+        form_targets: Sequence[str] = (),
+        script: str = "",
+        **values: object,
     ) -> Reply:
-        """One page for one browser. form_targets: where the answer to its form may redirect to, besides us."""
+        """One page for one browser. form_targets: where the answer to its form may redirect to, besides us.
+
+        script: for the one page where an application waits for it.
+        """
         text = self._templates.get_template(f"{template}.html").render(
             values,
             prefix=PREFIX,
@@ -63,14 +78,16 @@ class Pages:
             server_name=self._settings.server_name,
             account=visit.account,
             form_token=visit.form_token,
+            script=script,
         )
-        return Reply(status, text.encode(), self._headers(visit, form_targets))
+        return Reply(status, text.encode(), self._headers(visit, form_targets, script))
 
-    def _headers(self, visit: Visit, form_targets: Sequence[str]) -> Mapping[str, str]:
+    def _headers(self, visit: Visit, form_targets: Sequence[str], script: str) -> Mapping[str, str]:
+        scripts = f"script-src {_fingerprint(script)}; " if script else ""
         forms = " ".join(("'self'", *form_targets))
         headers = {
             "content-type": "text/html; charset=utf-8",
-            "content-security-policy": f"default-src 'none'; style-src 'self'; form-action {forms}; "
+            "content-security-policy": f"default-src 'none'; {scripts}style-src 'self'; form-action {forms}; "
             "frame-ancestors 'none'; base-uri 'none'",
             "x-frame-options": "DENY",
             "x-content-type-options": "nosniff",

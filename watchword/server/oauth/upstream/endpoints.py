@@ -5,6 +5,8 @@ from watchword.base.errors import BadRequest, LimitExceeded, NotFound, Refusal
 from watchword.edge.endpoint import Rate
 from watchword.edge.replies import Reply
 from watchword.server.accounts.commands import RegistrationMode
+from watchword.server.accounts.decide import SSO
+from watchword.server.accounts.uia_stages import ProvedInBrowser
 from watchword.server.oauth import metadata
 from watchword.server.oauth.assembly import OAuth
 from watchword.server.oauth.commands import PREFIX
@@ -15,6 +17,7 @@ from watchword.server.oauth.upstream.decide import CALLBACK, is_client_address, 
 
 _FINISH = f"{PREFIX}/upstream/finish"
 _CONTINUE = f"{PREFIX}/sso"
+_CONFIRM = f"{PREFIX}/confirm"
 
 # To a provider and back
 
@@ -120,6 +123,54 @@ def _address(asked: Asked) -> str:
     return address
 
 
+# Proving once more who asks (m.login.sso as a stage)
+
+_ACTIONS = {
+    "devices/delete": "sign out one of your devices",
+    "delete_devices": "sign out devices of yours",
+    "keys/device_signing/upload": "replace your cryptographic identity",
+    "account/password": "change your password",
+    "account/deactivate": "deactivate your account",
+    "login/get_token": "sign in another device",
+}
+_DONE = (
+    "if(window.onAuthDone){window.onAuthDone()}else if(window.opener&&window.opener.postMessage)"
+    '{window.opener.postMessage("authDone","*")}'
+)
+
+
+async def fallback(asked: Asked, oauth: OAuth) -> Reply:
+    """Spec: client-server-api#fallback"""
+    return oauth.pages.go(asked.visit, with_query(_CONFIRM, session=asked.form.get("session")), status=302)
+
+
+async def confirm_page(asked: Asked, oauth: OAuth) -> Reply:
+    session = oauth.accounts.uia.session(asked.form.get("session"))
+    if session is None or not any(SSO in flow for flow in session.flows):
+        return oauth.pages.message(asked.visit, "Too late", "Nothing waits for you here. Please start again.", status=404)
+    here = with_query(_CONFIRM, session=session.session_id)
+    if not oauth.browsers.is_fresh(asked.visit):
+        return oauth.pages.go(asked.visit, with_query(SIGN_IN, next=here, again="1"))
+    return oauth.pages.page(
+        "confirm",
+        asked.visit,
+        session=session.session_id,
+        action=_ACTIONS.get(session.action, "do something that needs you"),
+        is_other=session.user_id not in (None, asked.account.user_id),
+        switch=with_query(SIGN_IN, next=here, again="1"),
+    )
+
+
+async def confirm(asked: Asked, oauth: OAuth) -> Reply:
+    if not oauth.browsers.is_fresh(asked.visit):
+        return await confirm_page(asked, oauth)
+    proof = {"proof": ProvedInBrowser(asked.account.user_id)}
+    if not await oauth.accounts.uia.attempt_in_browser(asked.request, asked.form.get("session"), SSO, proof):
+        return await confirm_page(asked, oauth)
+    text = "You may close this window and go back to your application."
+    return oauth.pages.page("message", asked.visit, script=_DONE, title="Done", text=text)
+
+
 _SSO = "client-server-api#sso-client-loginauthentication"
 _REDIRECT = "/_matrix/client/v3/login/sso/redirect"
 
@@ -134,6 +185,9 @@ ENDPOINTS = (
     ),
     page("GET", _CONTINUE, signed_in(continue_page), spec=_SSO),
     page("POST", _CONTINUE, signed_in(go_on), rate=Rate.LOGIN, spec=_SSO),
+    page("GET", "/_matrix/client/v3/auth/m.login.sso/fallback/web", fallback, spec="client-server-api#fallback"),
+    page("GET", _CONFIRM, signed_in(confirm_page), spec="client-server-api#fallback"),
+    page("POST", _CONFIRM, signed_in(confirm), rate=Rate.LOGIN, spec="client-server-api#fallback"),
     page("GET", DEPART, depart, rate=Rate.LOGIN, spec=_SSO),
     page("GET", CALLBACK, arrive, rate=Rate.LOGIN, spec=_SSO),
     page("GET", _FINISH, finish_page, spec=_SSO),

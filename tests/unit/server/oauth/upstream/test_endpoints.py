@@ -233,3 +233,73 @@ async def test_redirects_that_lead_nowhere_are_pages_that_say_so(worlds_beside: 
 async def test_without_providers_there_is_no_single_sign_on(world: World) -> None:
     answer = await world.call("GET", f"{REDIRECT}?redirectUrl=https%3A%2F%2Fa.example")
     assert answer.status == 404
+
+
+# Proving once more who asks
+
+
+DEVICES = "/_matrix/client/v3/delete_devices"
+FALLBACK = "/_matrix/client/v3/auth/m.login.sso/fallback/web"
+
+
+async def legacy_session(world: World, provider: OpenIdProvider) -> tuple[Browser, Any]:
+    browser = world.browser()
+    await goes_elsewhere(browser, provider)
+    await browser.get(f"{P}/sso?redirect_url=element%3A%2F%2Fconnect")
+    return browser, (await logged_in(world, (await browser.submit()).location)).json
+
+
+async def test_who_came_by_single_sign_on_proves_himself_at_our_page(
+    provider: OpenIdProvider, worlds_beside: WorldOpener
+) -> None:
+    world = await worlds_beside(adopts_accounts=True)
+    await world.user()
+    browser, login = await legacy_session(world, provider)
+    body = {"devices": [login["device_id"]]}
+    asked = (await world.json("POST", DEVICES, body, by=login["access_token"])).json
+    assert {"stages": ["m.login.sso"]} in asked["flows"]
+    auth = {"auth": {"type": "m.login.sso", "session": asked["session"], "proof": {"user_id": ALICE}}}
+    assert (await world.json("POST", DEVICES, {**body, **auth}, by=login["access_token"])).status == 401
+    page = await browser.get(f"{FALLBACK}?session={asked['session']}")
+    assert (page.title, "sign out devices of yours" in page.text) == ("Is that you?", True)
+    done = await browser.submit()
+    assert "window.onAuthDone" in done.text
+    assert "script-src 'sha256-" in done.headers["content-security-policy"]
+    poll = {**body, "auth": {"session": asked["session"]}}
+    assert (await world.json("POST", DEVICES, poll, by=login["access_token"])).status == 200
+    assert await world.devices() == set()
+
+
+async def test_a_confirmation_needs_a_fresh_sign_in_of_the_right_user(
+    provider: OpenIdProvider, worlds_beside: WorldOpener
+) -> None:
+    world = await worlds_beside(adopts_accounts=True)
+    await world.user()
+    await world.user("bob")
+    browser, login = await legacy_session(world, provider)
+    asked = (await world.json("POST", DEVICES, {"devices": ["A"]}, by=login["access_token"])).json
+    bob = await world.browser().sign_in("bob")
+    page = await bob.get(f"{FALLBACK}?session={asked['session']}")
+    assert "somebody else" in page.text
+    body = f"form_token={(await world.visit()).form_token}&session={asked['session']}"
+    assert (await bob.post(f"{P}/confirm", body)).status == 403
+    await browser.get(f"{FALLBACK}?session={asked['session']}")
+    world.clock.advance(600_000)
+    assert (await browser.submit()).title == "Sign in"
+    assert (await browser.get(f"{FALLBACK}?session={asked['session']}")).title == "Sign in"
+    assert (await (await world.browser().sign_in()).get(f"{FALLBACK}?session=unknown")).title == "Too late"
+
+
+async def test_somebody_else_cannot_confirm(provider: OpenIdProvider, worlds_beside: WorldOpener) -> None:
+    world = await worlds_beside(adopts_accounts=True)
+    await world.user()
+    bob_id = await world.user("bob")
+    _, login = await legacy_session(world, provider)
+    asked = (await world.json("POST", DEVICES, {"devices": ["A"]}, by=login["access_token"])).json
+    visit = await world.visit(bob_id)
+    bob = world.browser()
+    bob.cookie = visit.token
+    answer = await bob.post(f"{P}/confirm", f"form_token={visit.form_token}&session={asked['session']}")
+    assert "somebody else" in answer.text
+    poll = {"devices": ["A"], "auth": {"session": asked["session"]}}
+    assert (await world.json("POST", DEVICES, poll, by=login["access_token"])).status == 401
