@@ -59,6 +59,9 @@ def page(method: str, path: str, handler: PageHandler, *, rate: Rate = Rate.READ
                 form = Form(request.query)
             return await handler(Asked(request, visit, form), oauth)
         except Refusal as refusal:
+            if request.path.startswith("/_matrix/") and "text/html" not in request.headers.get("accept", ""):
+                # No browser asks: the operations of the specification have its error bodies.
+                raise
             return oauth.pages.sorry(visit, refusal)
 
     body = Body.STREAM if method == "POST" else Body.NONE

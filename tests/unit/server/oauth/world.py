@@ -232,7 +232,9 @@ class Browser:
 
     async def _go(self, method: str, url: str, body: bytes) -> Answer:
         for _ in range(10):
-            headers = {"cookie": f"__Host-watchword={self.cookie}"} if self.cookie else {}
+            headers = {"accept": "text/html,*/*"}
+            if self.cookie:
+                headers["cookie"] = f"__Host-watchword={self.cookie}"
             self.at = url
             self.answer = await self.world.call(method, url, body, address=self.address, **headers)
             if "set-cookie" in self.answer.headers:

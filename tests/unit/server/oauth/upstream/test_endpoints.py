@@ -232,7 +232,9 @@ async def test_redirects_that_lead_nowhere_are_pages_that_say_so(worlds_beside: 
 
 async def test_without_providers_there_is_no_single_sign_on(world: World) -> None:
     answer = await world.call("GET", f"{REDIRECT}?redirectUrl=https%3A%2F%2Fa.example")
-    assert answer.status == 404
+    assert (answer.status, answer.json["errcode"]) == (404, "M_UNRECOGNIZED")
+    answer = await world.browser().get(f"{REDIRECT}?redirectUrl=https%3A%2F%2Fa.example")
+    assert (answer.status, answer.title) == (404, "That did not work")
 
 
 # Proving once more who asks
