@@ -35,7 +35,7 @@ _SPEC = "client-server-api#get_matrixclientv1roomsroomidtimestamp_to_event"
 
 ENDPOINTS = (
     Endpoint("GET", "/_matrix/client/v1/rooms/{roomId}/timestamp_to_event", by_time, _SPEC),
-    Endpoint("GET", "/_matrix/client/unstable/org.matrix.msc3030/rooms/{roomId}/timestamp_to_event", by_time, _SPEC),
+    Endpoint("GET", "/_matrix/client/unstable/org.matrix.msc3030/rooms/{roomId}/timestamp_to_event", by_time, "proposals/3030"),
     Endpoint(
         "GET",
         "/_matrix/federation/v1/timestamp_to_event/{roomId}",

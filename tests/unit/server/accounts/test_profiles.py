@@ -1,10 +1,13 @@
 """Profiles: fields, sizes, news, and users of other servers."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from watchword.base.errors import NotFound, PeerError
+from watchword.base.errors import Forbidden, NotFound, PeerError
+from watchword.edge.requester import Requester
+from watchword.protocol.ids import UserId
 from watchword.server.changes import ProfileChanged
 
 PROFILE = "/_matrix/client/v3/profile/@alice:here.example"
@@ -126,6 +129,34 @@ async def test_users_elsewhere_are_asked_for_and_not_trusted(house: Any) -> None
     assert (await house.call("GET", f"{path}/avatar_url", by=me["access_token"])).status == 404
     house.elsewhere.profiles["@carol:there.example"] = ["garbage"]
     assert (await house.call("GET", path, by=me["access_token"])).status == 502
+
+
+class Seen:
+    """Fits ProfileVisibility."""
+
+    async def may_see_profile(self, viewer: UserId | None, user_id: UserId) -> bool:
+        return viewer == "@friend:here.example"
+
+
+async def test_profiles_may_be_for_those_who_share_something(house: Any) -> None:
+    me = await house.user("alice")
+    await put(house, me, "displayname", "Alice")
+    profiles = replace(house.accounts.profiles, visibility=Seen())
+
+    async def seen(requester: Requester | None, user_id: str = me["user_id"]) -> bool:
+        try:
+            return bool(await profiles.profile(requester, UserId(user_id)))
+        except Forbidden:
+            return False
+
+    friend, stranger = (Requester(UserId(f"@{name}:here.example"), None, 1) for name in ("friend", "stranger"))
+    assert await seen(friend)
+    assert await seen(Requester(me["user_id"], None, 1))
+    assert await seen(replace(stranger, is_admin=True))
+    assert not await seen(stranger)
+    assert not await seen(None)
+    assert not await seen(stranger, "@nobody:here.example")
+    assert not await seen(stranger, "@carol:there.example")
 
 
 async def test_a_silent_server_is_a_bad_gateway(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,3 +61,12 @@ async def test_memory_is_bounded(house: Any) -> None:
     memory.forget(1)
     memory.put(1, 9, generation)
     assert memory.get(1) is None
+
+
+async def test_users_are_listed_in_order_without_guests_and_those_who_left(house: Any) -> None:
+    alice, bob, carol, dave = [(await house.user(name))["user_id"] for name in ("alice", "bob", "carol", "dave")]
+    await house.accounts.admin.deactivate(bob, erase=False)
+    async with house.database.write() as tx:
+        await tx.execute("UPDATE accounts SET is_guest = 1 WHERE user_id = ?", carol)
+    assert await house.accounts.reader.users_after("", 1) == [alice]
+    assert await house.accounts.reader.users_after(alice, 9) == [dave]

@@ -26,6 +26,17 @@ def test_what_is_required_is_required() -> None:
             answers.object_of(B, broken, "x")
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [{}, {"event_id": "$x"}, {"event_id": 5, "origin_server_ts": 5}, {"event_id": "x", "origin_server_ts": 5}]
+    + [{"event_id": "$x", "origin_server_ts": ts} for ts in ("5", True, 5.5)],
+)
+def test_an_event_found_by_its_time_has_an_id_and_a_time(broken: dict[str, object]) -> None:
+    assert answers.dated_event(B, {"event_id": "$x", "origin_server_ts": 5}) == ("$x", 5)
+    with pytest.raises(PeerError):
+        answers.dated_event(B, broken)
+
+
 def test_a_join_s_answer_with_and_without_its_newer_parts() -> None:
     old = answers.send_join(B, {"state": [], "auth_chain": []})
     assert (old.event, old.servers_in_room, old.members_omitted) == (None, None, False)

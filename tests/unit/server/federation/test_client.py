@@ -93,6 +93,24 @@ async def test_fetching_events(two: tuple[Stack, Stack], client: FederationClien
     assert (wanted.earliest, wanted.latest, wanted.limit, wanted.min_depth) == ([EVENT], ["$2"], 20, 3)
 
 
+async def test_spaces_and_times_are_asked_for(two: tuple[Stack, Stack], client: FederationClient) -> None:
+    def reply(call: PeerCall) -> WholeAnswer:
+        asked.append(call.uri)
+        return json_answer({"event_id": EVENT, "origin_server_ts": 5})
+
+    asked: list[str] = []
+    two[0].net.hosts[f"{A}:8448"] = reply
+    assert await client.hierarchy(A, ROOM, True) == {"event_id": EVENT, "origin_server_ts": 5}
+    assert await client.timestamp_to_event(A, ROOM, 7, backwards=True) == (EVENT, 5)
+    await client.timestamp_to_event(A, ROOM, 7, backwards=False)
+    prefix = "/_matrix/federation/v1"
+    assert asked == [
+        f"{prefix}/hierarchy/%21room%3Aa.example?suggested_only=true",
+        f"{prefix}/timestamp_to_event/%21room%3Aa.example?ts=7&dir=b",
+        f"{prefix}/timestamp_to_event/%21room%3Aa.example?ts=7&dir=f",
+    ]
+
+
 async def test_queries(two: tuple[Stack, Stack], client: FederationClient) -> None:
     two[0].people.profiles[ALICE] = {"displayname": "Alice", "avatar_url": "mxc://a/b"}
     assert await client.query_directory(A, RoomAlias("#room:a.example")) == (ROOM, [A, B])

@@ -52,6 +52,19 @@ async def test_a_get_of_public_rooms_pages(two: tuple[Stack, Stack]) -> None:
     assert (query.limit, query.since, query.search) == (3, "x", None)
 
 
+async def test_lists_of_networks_can_be_asked_for(two: tuple[Stack, Stack]) -> None:
+    await ask(two[0], "GET", f"{V1}/publicRooms?third_party_instance_id=irc&include_all_networks=false")
+    await ask(two[0], "POST", f"{V1}/publicRooms", {"include_all_networks": True})
+    first, second = (asked[1] for asked in two[0].rooms.asked)
+    assert (first.network_id, first.all_networks) == ("irc", False)
+    assert (second.network_id, second.all_networks) == (None, True)
+
+
+async def test_queries_of_unknown_kinds_are_not_known(two: tuple[Stack, Stack]) -> None:
+    status, answer = await ask(two[0], "GET", f"{V1}/query/weather?where=here")
+    assert (status, answer["errcode"]) == (404, "M_UNRECOGNIZED")
+
+
 async def test_events_come_in_the_form_of_a_transaction(two: tuple[Stack, Stack]) -> None:
     status, answer = await ask(two[0], "GET", f"{V1}/event/$x")
     assert (status, answer) == (200, {"origin": "a.example", "origin_server_ts": two[0].clock.now_ms(), "pdus": [{"n": 6}]})
