@@ -63,7 +63,8 @@ class Snapshot:
     """What a client knows that has a response.
 
     account_data, threads: its global account data, its thread subscriptions, up to this position; -1 for none.
-    plan, extensions, directs: what the response was made by; plan None if that is not remembered.
+    plan, extensions, directs: what the response was made by; plan None if that is not remembered. looked_at: up to this
+    position there is nothing to say to a request that waits with it.
     """
 
     serial: int
@@ -74,6 +75,7 @@ class Snapshot:
     plan: Plan | None = None
     extensions: ExtensionsWanted | None = None
     directs: frozenset[RoomId] = frozenset()
+    looked_at: int = 0
 
 
 @dataclass(slots=True)

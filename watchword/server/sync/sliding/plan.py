@@ -48,13 +48,19 @@ async def made_plan(lists: RoomLists, rooms: RoomList, rules: Rules, last: Plan 
     for index, rule in enumerate(rules.lists):
         filtered = (await lists.filtered(rooms, rule.room_filter)).rooms
         counts[rule.name] = len(filtered)
-        for room_id in dict.fromkeys(_in_windows(filtered, rule.ranges)):
+        alone: tuple[int, ...] = (index,)
+        inside = dict.fromkeys(_in_windows(filtered, rule.ranges), alone)
+        if not matches:
+            matches = inside
+            continue
+        for room_id in inside:
             matches[room_id] = (*matches.get(room_id, ()), index)
     for index, (room_id, _) in enumerate(rules.subscriptions, start=len(rules.lists)):
         # "Rooms that they do not have permission to see, or that do not exist, should be ignored."
         if room_id in rooms.kinds:
             matches[room_id] = (*matches.get(room_id, ()), index)
-    wanted = {room_id: _wanted(rules, combinations, indexes) for room_id, indexes in matches.items()}
+    known = {indexes: _wanted(rules, combinations, indexes) for indexes in set(matches.values())}
+    wanted = {room_id: known[indexes] for room_id, indexes in matches.items()}
     return Plan(rules, combinations, wanted, counts, generation)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.server.rooms.world import ALICE, BOB, CAROL, EVE, LAPTOP, World, bodies
+from tests.unit.server.sync.answers import ENCRYPTED, log_in, upload_keys
 from tests.unit.server.sync.sliding.windows import (
     ACCEPTED,
     Client,
@@ -396,3 +397,40 @@ async def test_an_invite_to_a_room_of_another_server_is_shown_and_its_end(world:
     (event,) = answer["rooms"][far]["required_state"]
     assert (event["state_key"], event["sender"], event["content"]) == (BOB, eve, {"membership": "leave"})
     assert (await client.ask())["rooms"] == {}
+
+
+async def test_whoever_waits_long_looks_at_nothing_twice(world: SlidingWorld) -> None:
+    (room_id,) = await rooms_of(world, 1)
+    client = Client(world, lists={"all": window()}, extensions={"account_data": {"enabled": True}})
+    pos = (await client.ask())["pos"]
+    waiting = asyncio.ensure_future(client.ask(timeout=30_000))
+    await settle()
+    await world.ask(ALICE, "PUT", f"rooms/{room_id}/typing/{ALICE}", {"typing": True})
+    await settle()
+    # Memory does not reach back to the position any more, but to where this request has looked.
+    base = next(iter(world.sliding.connections._known.values())).base
+    assert base.looked_at == world.log.position > base.position
+    world.log._ring_floor = world.log.position
+    del world.log._ring[:]
+    await world.send(ALICE, room_id, "news")
+    assert bodies((await asyncio.wait_for(waiting, 5))["rooms"][room_id]["timeline"]) == ["news"]
+    # Whoever asks again with more wanted is told what was passed by.
+    answer = await client.ask(pos=pos, extensions={"typing": {"enabled": True}})
+    assert bodies(answer["rooms"][room_id]["timeline"]) == ["news"]
+    assert answer["extensions"]["typing"]["rooms"][room_id]["content"] == {"user_ids": [ALICE]}
+
+
+async def test_device_lists_are_not_passed_by_while_nobody_asks_for_them(world: SlidingWorld) -> None:
+    room_id = await world.public_room(BOB, **ENCRYPTED)
+    await log_in(world, BOB)
+    client = Client(world, lists={"all": window()})
+    pos = (await client.ask())["pos"]
+    waiting = asyncio.ensure_future(client.ask(timeout=1_000))
+    await settle()
+    await upload_keys(world, BOB)
+    await world.ask(ALICE, "PUT", f"rooms/{room_id}/typing/{ALICE}", {"typing": True})
+    await settle()
+    world.clock.advance(1_000)
+    await waiting
+    answer = await client.ask(pos=pos, extensions={"e2ee": {"enabled": True}})
+    assert answer["extensions"]["e2ee"]["device_lists"]["changed"] == [BOB]
