@@ -4,7 +4,7 @@ import importlib
 import json
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,8 +12,21 @@ import watchword.server
 from tests.house.source import ROOT
 from watchword.edge.endpoint import Endpoint
 
-PAGES = ("client-server-api", "server-server-api", "application-service-api", "push-gateway-api", "appendices", "rooms")
+PAGES = (
+    "client-server-api",
+    "server-server-api",
+    "application-service-api",
+    "push-gateway-api",
+    "identity-service-api",
+    "appendices",
+    "rooms",
+)
 _FILES = {"client-server-api": "client-server", "server-server-api": "server-server"}
+_FILES_OF_OTHERS = {
+    "application-service-api": "application-service",
+    "push-gateway-api": "push-gateway",
+    "identity-service-api": "identity",
+}
 
 
 @dataclass(frozen=True)
@@ -34,14 +47,21 @@ class Operation:
 @cache
 def specified() -> Mapping[tuple[str, str], Operation]:
     """(method, path with its parameters' names blanked) → operation."""
-    found: dict[tuple[str, str], Operation] = {}
-    for page, file in _FILES.items():
+    return {(operation.method, blanked(operation.path)): operation for operation in _described(_FILES)}
+
+
+@cache
+def asked_of_others() -> Collection[Operation]:
+    """What we ask of application services, push gateways and identity servers."""
+    return list(_described(_FILES_OF_OTHERS))
+
+
+def _described(files: Mapping[str, str]) -> Iterator[Operation]:
+    for page, file in files.items():
         document = json.loads((ROOT / "tests" / "data" / "plain" / f"{file}.openapi.json").read_text(encoding="utf-8"))
         for path, item in document["paths"].items():
             for method in item.keys() & {"get", "put", "post", "delete", "options", "head", "patch"}:
-                operation = Operation(page, method.upper(), path, item[method].get("operationId", ""))
-                found[operation.method, blanked(path)] = operation
-    return found
+                yield Operation(page, method.upper(), path, item[method].get("operationId", ""))
 
 
 def blanked(path: str) -> str:

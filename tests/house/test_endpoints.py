@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.house.operations import PAGES, Operation, blanked, served, specified
+from tests.house.operations import PAGES, Operation, asked_of_others, blanked, served, specified
 from tests.house.source import ROOT, docstrings, modules
 from watchword.edge.endpoint import Endpoint
 
@@ -90,7 +90,7 @@ def test_no_operation_is_served_twice() -> None:
 
 
 def test_docstrings_name_operations_that_exist() -> None:
-    anchors = {operation.anchor for operation in specified().values()}
+    anchors = {operation.anchor for operation in (*specified().values(), *asked_of_others())}
     wrong = {
         f"{path.relative_to(ROOT)}: {what}: {anchor}"
         for path in modules()

@@ -3,7 +3,7 @@
 Only those that the operator trusts are asked; others are refused before any connection. Deliberately absent: looking
 addresses up, which is the client's own business.
 
-Spec: identity-service
+Spec: identity-service-api#establishing-associations
 """
 
 import logging
