@@ -61,6 +61,14 @@ def staged(beginning: Beginning) -> Iterator[Callable[..., Stage]]:
     assert not failures, "\n".join(failures)
 
 
+@pytest.fixture(scope="module")
+def library(beginning: Beginning) -> Iterator[Stage]:
+    """A server that is only read from, by all tests of a module."""
+    stage = beginning.stage()
+    yield stage
+    stage.close()
+
+
 @pytest.fixture
 def cast(beginning: Beginning) -> Cast:
     """Everybody and everything."""

@@ -173,6 +173,11 @@ class Failures(logging.Handler):
         super().__init__(logging.ERROR)
         self.records: list[str] = []
 
+    def taken(self) -> list[str]:
+        """What was said since this was asked last."""
+        found, self.records = self.records, []
+        return found
+
     def emit(self, record: logging.LogRecord) -> None:
         said = logging.Formatter().format(record)
         if said not in self.records:
@@ -262,7 +267,12 @@ class Stage:
         if data and "content-length" not in named:
             headers.append((b"content-length", str(len(data)).encode()))
         incoming = Incoming(
-            method, path.encode("utf-8", "surrogatepass"), query.encode("utf-8", "surrogatepass"), headers, "192.0.2.1", _Body(data)
+            method,
+            path.encode("utf-8", "surrogatepass"),
+            query.encode("utf-8", "surrogatepass"),
+            headers,
+            "192.0.2.1",
+            _Body(data),
         )
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):

@@ -78,7 +78,7 @@ def _with_body() -> Iterator[Any]:
 def _asker(rule: Rule, cast: Cast) -> Session:
     """Who gets farthest."""
     sessions = cast.sessions if rule.document == CLIENTS else sessions_of_servers(cast)
-    role = next((role for role in ("owner", "near", "admin", "far") if rule.cells.get(role) in ("+", "P")), None)
+    role = next((role for role in ("owner", "near", "admin", "far", "service") if rule.cells.get(role) in ("+", "P")), None)
     return sessions[role or ("owner" if rule.document == CLIENTS else "near")]
 
 

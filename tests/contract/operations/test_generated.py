@@ -81,9 +81,7 @@ class Examination:
 
     def _judge(self, asked: Asked, answer: Answer) -> None:
         found = list(complaints(asked, answer, self.cast))
-        if self._stage.failures.records:
-            found += [record.splitlines()[-1] for record in self._stage.failures.records]
-            self._stage.failures.records.clear()
+        found += [record.splitlines()[-1] for record in self._stage.failures.taken()]
         self.wrong += [f"{each}\n    {asked}\n    {answer.status} {answer.body[:300]!r}" for each in found]
         if self._ends and answer.status < 300:
             self._stage = self._staged()
