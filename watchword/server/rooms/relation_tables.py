@@ -62,10 +62,14 @@ async def insert_relation(tx: Tx, room_nid: int, row: RelationRow) -> bool:
     return changed > 0
 
 
-async def delete_relation(tx: Tx, room_nid: int, parent_id: EventId, ordering: int) -> bool:
+async def delete_relation(tx: Tx, room_nid: int, parent_id: EventId, rel_type: str, ordering: int) -> bool:
     """Forget a relation; False if it was not noted."""
     changed = await tx.execute(
-        "DELETE FROM event_relations WHERE room_nid = ? AND parent_id = ? AND ordering = ?", room_nid, parent_id, ordering
+        "DELETE FROM event_relations WHERE room_nid = ? AND parent_id = ? AND rel_type = ? AND ordering = ?",
+        room_nid,
+        parent_id,
+        rel_type,
+        ordering,
     )
     return changed > 0
 
@@ -122,8 +126,9 @@ async def descendants(tx: ReadTx, room_nid: int, wanted: Children, depth: int, w
         "SELECT c.child_nid, e.event_id, c.ordering, c.rel_type, c.type, c.sender_nid, 1 FROM event_relations AS c "
         "JOIN events AS e ON e.event_nid = c.child_nid WHERE c.room_nid = ? AND c.parent_id = ? UNION "
         "SELECT c.child_nid, e.event_id, c.ordering, c.rel_type, c.type, c.sender_nid, b.depth + 1 FROM below AS b "
-        "JOIN event_relations AS c ON c.room_nid = ? AND c.parent_id = b.event_id "
-        "JOIN events AS e ON e.event_nid = c.child_nid WHERE b.depth < ? LIMIT ?) "
+        # CROSS JOIN keeps this order: from what was found to its children, and never through the whole room.
+        "CROSS JOIN event_relations AS c CROSS JOIN events AS e "
+        "WHERE c.room_nid = ? AND c.parent_id = b.event_id AND e.event_nid = c.child_nid AND b.depth < ? LIMIT ?) "
         "SELECT DISTINCT r.child_nid, r.ordering FROM below AS r "
         f"WHERE r.event_id <> ? AND r.ordering > ? AND r.ordering <= ?{conditions} "
         f"ORDER BY r.ordering{' DESC' if wanted.backwards else ''} LIMIT ?",
@@ -200,7 +205,7 @@ async def edits(
         "SELECT r.child_nid, r.ordering FROM event_relations AS r JOIN events AS e ON e.event_nid = r.child_nid "
         "WHERE r.room_nid = w.room_nid AND r.parent_id = json_extract(p.value, '$[0]') "
         "AND r.sender_nid = json_extract(p.value, '$[1]') AND r.rel_type = 'm.replace' "
-        "AND r.type = json_extract(p.value, '$[2]') AND r.is_edit = 1 "
+        "AND r.type = json_extract(p.value, '$[2]') AND r.key IS NULL AND r.is_edit = 1 "
         "ORDER BY r.ts DESC, e.event_id DESC LIMIT ?)) "
         "FROM (SELECT ? AS room_nid) AS w, json_each(?) AS p",
         limit,
@@ -254,8 +259,8 @@ async def thread_summaries(
         "ORDER BY r.ordering DESC LIMIT 1), "
         "EXISTS (SELECT 1 FROM event_relations AS r WHERE r.room_nid = t.room_nid AND r.parent_id = t.root_id "
         "AND r.sender_nid = w.user_nid AND r.rel_type = 'm.thread') "
-        "FROM (SELECT ? AS room_nid, ? AS user_nid, ? AS without) AS w, json_each(?) AS p "
-        "JOIN threads AS t ON t.room_nid = w.room_nid AND t.root_id = p.value",
+        "FROM (SELECT ? AS room_nid, ? AS user_nid, ? AS without) AS w CROSS JOIN json_each(?) AS p CROSS JOIN threads AS t "
+        "WHERE t.room_nid = w.room_nid AND t.root_id = p.value",
         room_nid,
         user_nid,
         json.dumps(list(without)),

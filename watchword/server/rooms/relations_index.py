@@ -59,9 +59,8 @@ class RelationIndex:
         relation = indexed_relation(event)
         if relation is None or event.ordering is None:
             return
-        if await relation_tables.delete_relation(tx, room_nid, relation.event_id, event.ordering) and (
-            relation.rel_type == THREAD
-        ):
+        known = await relation_tables.delete_relation(tx, room_nid, relation.event_id, relation.rel_type, event.ordering)
+        if known and relation.rel_type == THREAD:
             await relation_tables.shrink_thread(tx, room_nid, relation.event_id)
 
 

@@ -12,12 +12,13 @@ CREATE TABLE event_relations (
     ts INTEGER NOT NULL,
     is_edit INTEGER NOT NULL DEFAULT 0,
     key TEXT,
-    PRIMARY KEY (room_nid, parent_id, ordering)
+    PRIMARY KEY (room_nid, parent_id, rel_type, ordering)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX event_relations_by_type ON event_relations (room_nid, parent_id, rel_type, ordering);
+CREATE INDEX event_relations_by_place ON event_relations (room_nid, parent_id, ordering);
 
-CREATE INDEX event_relations_by_sender ON event_relations (room_nid, parent_id, sender_nid, rel_type, ts);
+CREATE INDEX event_relations_by_sender
+    ON event_relations (room_nid, parent_id, sender_nid, rel_type, type, key, is_edit, ts, child_nid);
 
 -- Threads by their root: how many events are in them, and the place of the newest.
 CREATE TABLE threads (
@@ -50,7 +51,7 @@ INSERT INTO event_relations (room_nid, parent_id, ordering, child_nid, rel_type,
     FROM relations AS r JOIN events AS e ON e.event_nid = r.child_nid
     JOIN names AS n ON n.name = json_extract(CAST(e.json AS TEXT), '$.sender')
     WHERE e.ordering IS NOT NULL AND LENGTH(r.rel_type) <= 255 AND LENGTH(r.parent_event_id) <= 255
-    ON CONFLICT (room_nid, parent_id, ordering) DO NOTHING;
+    ON CONFLICT (room_nid, parent_id, rel_type, ordering) DO NOTHING;
 
 INSERT INTO threads (room_nid, root_id, events, latest_ordering)
     SELECT room_nid, parent_id, COUNT(*), MAX(ordering) FROM event_relations WHERE rel_type = 'm.thread'
