@@ -13,7 +13,7 @@ from watchword.protocol.ids import RoomId
 from watchword.server.search import tables
 from watchword.server.search.follower import PAST
 from watchword.server.search.indexing import MessageIndex
-from watchword.server.search.people_index import PeopleIndex, Step
+from watchword.server.search.people_index import Fill, PeopleIndex, Step
 from watchword.storage import Database
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,10 @@ class PastWalks:
                 listed = await self._people.catalogue.rooms_after(tx, after, _ROOMS_AT_ONCE)
             if not listed:
                 return
-            self._people.to_fill.update({room_id: None for _, room_id in listed if room_id not in self._people.rooms})
+            unknown = [Fill(room_id) for _, room_id in listed if room_id not in self._people.rooms]
+            if unknown:
+                async with self._database.write() as tx:
+                    await self._people.take(tx, unknown)
             after = listed[-1][0]
 
     async def fill(self) -> None:
@@ -79,13 +82,16 @@ class PastWalks:
 
     async def _fill_one(self, room_id: RoomId) -> None:
         room = await self._people.rooms_reader.room(room_id)
+        if room is None:
+            return
         after: int | None = 0
-        while room is not None and after is not None:
+        while after is not None:
             after = await self._people.fill_some(room, after)
             await self._clock.sleep(_PAUSE_MS)
 
     async def _messages_of_before(self) -> None:
         while await self.messages_step():
+            await self.fill()
             await self._clock.sleep(_PAUSE_MS)
 
     async def messages_step(self) -> bool:

@@ -40,7 +40,13 @@ class RoomSeen(NamedTuple):
     is_open: bool
 
 
-Step = Person | Gone | RoomSeen
+class Fill(NamedTuple):
+    """Everybody who is in a room is to be taken over: we have just come into it."""
+
+    room_id: RoomId
+
+
+Step = Person | Gone | RoomSeen | Fill
 
 
 def words_of(person: Person) -> list[str]:
@@ -68,7 +74,8 @@ class PeopleIndex:
     async def start(self) -> None:
         """Read which rooms are done."""
         async with self.database.read() as tx:
-            self.rooms = await people_tables.rooms(tx)
+            self.rooms, to_fill = await people_tables.rooms(tx)
+        self.to_fill.update(dict.fromkeys(to_fill))
 
     # What is to be done
 
@@ -104,16 +111,15 @@ class PeopleIndex:
             # The first to come or the last to leave decides whether we are in the room at all.
             return await self._room(change.room_id)
         if change.membership != "join":
-            return ()
+            return () if await self.rooms_reader.joined_rooms(user_id) else (Gone(user_id),)
         event = await self.rooms_reader.events.one(tx, change.event_id)
         return () if event is None else (person_of(user_id, event.pdu.content),)
 
     async def _state(self, tx: ReadTx, change: StateChanged) -> Sequence[Step]:
-        if not change.event_ids:
-            # A room was joined: everybody in it may be new.
-            self.to_fill[change.room_id] = None
         events = (await self.rooms_reader.events.many(tx, change.event_ids)).values()
         return [
+            # Where nothing is named a room was joined: everybody in it may be new.
+            *(() if change.event_ids else (Fill(change.room_id),)),
             *(person_of(UserId(event.pdu.state_key or ""), event.pdu.content) for event in events if self._came(event.pdu)),
             *await self._room(change.room_id),
         ]
@@ -140,6 +146,9 @@ class PeopleIndex:
                 case RoomSeen(room_id=room_id, is_open=opened):
                     await people_tables.put_room(tx, room_id, opened)
                     tx.after_commit(partial(self.rooms.__setitem__, room_id, opened))
+                case Fill(room_id=room_id):
+                    await people_tables.mark_room(tx, room_id, True)
+                    tx.after_commit(partial(self.to_fill.__setitem__, room_id, None))
 
     async def _put(self, tx: Tx, person: Person) -> None:
         user_nid = await self.catalogue.names.number(tx, person.user_id)
@@ -158,10 +167,11 @@ class PeopleIndex:
             if domain_of(member.user_id) != self.server_name
         ]
         done = len(members) < limits.people_filled_at_once
-        steps: list[Step] = [*people, RoomSeen(room.room_id, is_open(room))] if done else [*people]
-        if steps:
-            async with self.database.write() as tx:
-                await self.take(tx, steps)
+        async with self.database.write() as tx:
+            await self.take(tx, people)
+            if done:
+                await self.take(tx, (RoomSeen(room.room_id, is_open(room)),))
+                await people_tables.mark_room(tx, room.room_id, False)
         return None if done else members[-1].user_nid
 
 

@@ -62,10 +62,10 @@ async def people_with(
 # Rooms whose members are among them
 
 
-async def rooms(tx: ReadTx) -> dict[RoomId, bool]:
-    """room_id → whether it is open, of all."""
-    rows = await tx.fetch_all("SELECT room_id, is_open FROM people_rooms")
-    return {RoomId(row[0]): bool(row[1]) for row in rows}
+async def rooms(tx: ReadTx) -> tuple[dict[RoomId, bool], list[RoomId]]:
+    """room_id → whether it is open, of all; and those that are to be filled."""
+    rows = await tx.fetch_all("SELECT room_id, is_open, to_fill FROM people_rooms")
+    return {RoomId(row[0]): bool(row[1]) for row in rows}, [RoomId(row[0]) for row in rows if row[2]]
 
 
 async def put_room(tx: Tx, room_id: RoomId, is_open: bool) -> None:
@@ -74,4 +74,13 @@ async def put_room(tx: Tx, room_id: RoomId, is_open: bool) -> None:
         "ON CONFLICT (room_id) DO UPDATE SET is_open = excluded.is_open",
         room_id,
         int(is_open),
+    )
+
+
+async def mark_room(tx: Tx, room_id: RoomId, to_fill: bool) -> None:
+    await tx.execute(
+        "INSERT INTO people_rooms (room_id, to_fill) VALUES (?, ?) "
+        "ON CONFLICT (room_id) DO UPDATE SET to_fill = excluded.to_fill",
+        room_id,
+        int(to_fill),
     )

@@ -8,6 +8,7 @@ from watchword.protocol import canonical_json
 from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.server.changes import Change, EventAppended, StateChanged
 from watchword.server.rooms.records import FOREVER
+from watchword.server.search import people_tables
 from watchword.server.search.commands import Person
 from watchword.server.search.people_index import words_of
 
@@ -104,6 +105,39 @@ async def test_everybody_in_a_room_that_was_joined_is_taken_over_in_parts(
         after = await world.search.people.index.fill_some(room, after)
     assert await world.people(BOB, "evelyn") == [EVE]
     assert await world.people(BOB, "fred") == [FRED]
+
+
+async def test_a_room_that_is_to_be_filled_is_not_forgotten(world: SearchWorld) -> None:
+    room_id = await world.public_room()
+    await with_stranger(world, room_id, EVE, displayname="Evelyn")
+    await logged(world, StateChanged(room_id, []))
+    await world.search.follower.catch_up()
+    world.rebuild_search()
+    await world.search.start()
+    assert list(world.search.people.index.to_fill) == [room_id]
+    room = await world.reader.room(room_id)
+    assert room is not None
+    await world.search.people.index.fill_some(room, 0)
+    assert await world.people(BOB, "evelyn") == [EVE]
+    world.rebuild_search()
+    await world.search.start()
+    assert world.search.people.index.to_fill == {}
+
+
+async def test_a_stranger_who_left_every_room_is_forgotten(world: SearchWorld) -> None:
+    room_id = await world.public_room()
+    event_id = await with_stranger(world, room_id, EVE, displayname="Evelyn")
+    await logged(world, EventAppended(room_id, event_id, "m.room.member", EVE, EVE, False, "join"))
+    assert await world.people(BOB, "evelyn") == [EVE]
+    async with world.database.write() as tx:
+        await tx.execute("UPDATE memberships SET membership = 'leave' WHERE event_id = ?", event_id)
+    world.memberships.forget(EVE)
+    await logged(world, EventAppended(room_id, event_id, "m.room.member", EVE, EVE, False, "leave"))
+    await world.search.follower.catch_up()
+    async with world.database.read() as tx:
+        user_nid = await world.names.find(tx, EVE)
+        assert user_nid is not None
+        assert await people_tables.person(tx, user_nid) is None
 
 
 async def test_rooms_are_known_to_be_open_after_a_restart(world: SearchWorld) -> None:

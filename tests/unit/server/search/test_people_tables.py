@@ -30,9 +30,12 @@ async def test_people_are_found_by_how_their_words_begin(world: SearchWorld) -> 
 
 
 async def test_rooms_are_open_or_not(world: SearchWorld) -> None:
-    first, second = RoomId("!a:x"), RoomId("!b:x")
+    first, second, third = RoomId("!a:x"), RoomId("!b:x"), RoomId("!c:x")
     async with world.database.write() as tx:
         await people_tables.put_room(tx, first, True)
         await people_tables.put_room(tx, second, True)
         await people_tables.put_room(tx, second, False)
-        assert await people_tables.rooms(tx) == {first: True, second: False}
+        await people_tables.mark_room(tx, second, True)
+        await people_tables.mark_room(tx, third, True)
+        await people_tables.mark_room(tx, first, False)
+        assert await people_tables.rooms(tx) == ({first: True, second: False, third: False}, [second, third])

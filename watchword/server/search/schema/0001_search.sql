@@ -41,8 +41,10 @@ CREATE TABLE people_words (
 
 CREATE INDEX people_words_by_user ON people_words (user_nid);
 
--- Rooms whose members are among them. is_open: everybody may join or read it.
+-- Rooms whose members are among them. is_open: everybody may join or read it. to_fill: those who were in it when we came
+-- are yet to be taken over.
 CREATE TABLE people_rooms (
     room_id TEXT PRIMARY KEY,
-    is_open INTEGER NOT NULL
+    is_open INTEGER NOT NULL DEFAULT 0,
+    to_fill INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
