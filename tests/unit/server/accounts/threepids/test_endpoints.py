@@ -2,12 +2,19 @@
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
+import orjson
 import pytest
 
-from tests.unit.server.accounts.threepids.conftest import V3, Town
+from tests.unit.server.accounts.threepids.conftest import SUBMIT, V3, Town
 from tests.unit.server.accounts.threepids.outside import IDENTITY
+from watchword.base.entropy import SeededEntropy
+from watchword.edge.rate_limits import RateLimiter
+from watchword.edge.replies import Reply
+from watchword.edge.router import Incoming, Router
 from watchword.server.accounts.commands import Policy, PolicyText, RegistrationMode
+from watchword.server.accounts.endpoints import ENDPOINTS
 from watchword.server.accounts.threepids.commands import Wanted
 
 PASSWORD = "correct horse"
@@ -413,3 +420,87 @@ async def test_a_password_is_proved_on_the_page(town: Town) -> None:
     assert "onAuthDone" in done.body
     body = {"devices": ["X"], "auth": {"session": session}}
     assert (await town.house.call("POST", f"{V3}/delete_devices", body, by=me["access_token"])).status == 200
+
+
+# Through the router, bytes in and bytes out
+
+
+class Whole:
+    """A body that comes in one piece."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def next_piece(self) -> tuple[bytes, bool]:
+        return self._body, False
+
+
+class Wire:
+    """Asks a router as a transport does."""
+
+    def __init__(self, town: Town) -> None:
+        accounts = town.house.accounts
+        self._router = Router(accounts.authenticator, None, RateLimiter({}, town.house.clock), entropy=SeededEntropy(5))
+        self._router.mount(ENDPOINTS, accounts)
+
+    async def ask(self, method: str, path: str, body: Any = None, *, by: str | None = None, form: Any = None) -> Any:
+        """The status and the body."""
+        data = b"" if body is None and form is None else urlencode(form).encode() if form else orjson.dumps(body)
+        kind = "application/x-www-form-urlencoded" if form else "application/json"
+        headers = [(b"content-type", kind.encode())]
+        if by is not None:
+            headers.append((b"authorization", f"Bearer {by}".encode()))
+        target, _, query = path.partition("?")
+        incoming = Incoming(method, target.encode(), query.encode(), headers, "192.0.2.7", Whole(data))
+        reply = await self._router.answer(incoming)
+        assert isinstance(reply, Reply)
+        return reply.status, orjson.loads(reply.body) if reply.headers["content-type"] == "application/json" else reply.body
+
+    async def prove(self, town: Town, what: str, email: str, secret: str) -> str:
+        """Ask for a mail and open its link."""
+        sent = len(town.relay.mails)
+        asked = {"client_secret": secret, "email": email, "send_attempt": 1}
+        status, body = await self.ask("POST", f"{V3}/{what}/email/requestToken", asked)
+        assert status == 200, body
+        link = await town.link(sent + 1)
+        status, _ = await self.ask("GET", f"{SUBMIT}?{urlencode(link)}")
+        assert status == 200
+        status, _ = await self.ask("POST", SUBMIT, form=link)
+        assert status == 200
+        sid: str = body["sid"]
+        return sid
+
+
+async def test_the_whole_way_through_the_router(towns: Any) -> None:
+    town = await towns(threepids={"email_at_registration": Wanted.REQUIRED}, registration=RegistrationMode.OPEN)
+    wire = Wire(town)
+    wish = {"username": "dora", "password": PASSWORD}
+    _, begun_ = await wire.ask("POST", f"{V3}/register", wish)
+    sid = await wire.prove(town, "register", "dora@there.example", "one")
+    auth = creds("m.login.email.identity", sid, begun_["session"], "one")
+    await wire.ask("POST", f"{V3}/register", {**wish, "auth": auth})
+    dummy = {"type": "m.login.dummy", "session": begun_["session"]}
+    status, dora = await wire.ask("POST", f"{V3}/register", {**wish, "auth": dummy})
+    assert (status, dora["user_id"]) == (200, "@dora:here.example")
+
+    sid = await wire.prove(town, "account/password", "Dora@There.example", "two")
+    new = {"new_password": "battery staple", "auth": creds("m.login.email.identity", sid, secret="two")}
+    assert (await wire.ask("POST", f"{V3}/account/password", new))[0] == 200
+    named = {"type": "m.id.thirdparty", "medium": "email", "address": "dora@there.example"}
+    login = {"type": "m.login.password", "identifier": named, "password": "battery staple"}
+    status, dora = await wire.ask("POST", f"{V3}/login", login)
+    assert status == 200
+    token = dora["access_token"]
+
+    sid = await wire.prove(town, "account/3pid", "second@there.example", "three")
+    shown = {"sid": sid, "client_secret": "three"}
+    status, challenge = await wire.ask("POST", f"{V3}/account/3pid/add", shown, by=token)
+    assert status == 401
+    proof = {"type": "m.login.password", "password": "battery staple", "session": challenge["session"]}
+    assert (await wire.ask("POST", f"{V3}/account/3pid/add", {**shown, "auth": proof}, by=token)) == (200, {})
+    _, listed = await wire.ask("GET", f"{V3}/account/3pid", by=token)
+    assert [each["address"] for each in listed["threepids"]] == ["dora@there.example", "second@there.example"]
+    gone = {"medium": "email", "address": "dora@there.example"}
+    assert (await wire.ask("POST", f"{V3}/account/3pid/delete", gone, by=token))[0] == 200
+    _, listed = await wire.ask("GET", f"{V3}/account/3pid", by=token)
+    assert [each["address"] for each in listed["threepids"]] == ["second@there.example"]
