@@ -310,7 +310,7 @@ sliding_rules_max = 100
 sliding_patterns_max = 200
 sliding_filter_entries_max = 200
 sliding_name_characters_max = 255
-sliding_rooms_per_response_max = 1_000
+sliding_rooms_per_response_max = 300
 sliding_rooms_told_max = 20_000
 sliding_members_told_max = 100
 sliding_lists_max = 500
@@ -431,3 +431,8 @@ policy_rules_at_once = 500
 policy_lists_pause_ms = 1_000
 pending_invites_page = 500
 rejections_at_once = 8
+
+# Retention: rounds, and steps of a round
+retention_sweep_ms = 3_600_000
+retention_rooms_page = 500
+retention_events_at_once = 100

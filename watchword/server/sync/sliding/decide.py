@@ -40,6 +40,8 @@ def wanted_state(required: Sequence[Required], state: Mapping[StateKey, EventId]
     if any(None in pattern for one in required for pattern in one.include):
         return {key: event_id for key, event_id in state.items() if any_wants(required, key)}
     exact = dict.fromkeys((kind or "", key or "") for one in required for kind, key in one.include)
+    if not any(one.exclude for one in required):
+        return {key: state[key] for key in exact if key in state}
     return {key: state[key] for key in exact if key in state and any_wants(required, key)}
 
 

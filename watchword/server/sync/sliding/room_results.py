@@ -6,7 +6,7 @@ Definition: MSC4186, "Room results" and `RoomResult`.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.protocol import event_types
 from watchword.protocol.client_events import finish
+from watchword.protocol.events import StateKey
 from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.protocol.stripped_state import strip
 from watchword.server.rooms.event_filters import RoomEventFilter
@@ -70,6 +71,16 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """A room that a response is about: the user's membership, what is wanted of it, and what the client knows of it."""
+
+    row: MembershipRow
+    config: RoomConfig
+    lists: Collection[str]
+    told: Told | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Stay:
     """The reader in a room: since when, until when the room is told, and whether he is in it no more."""
 
@@ -77,6 +88,21 @@ class _Stay:
     start: int
     until: Position
     left: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the database and the room in memory have to say. news: whether that is anything. told: what is known then."""
+
+    view: RoomView
+    timeline: Timeline
+    state: Mapping[EventId, StoredEvent]
+    stubs: Collection[StateKey]
+    summary: list[bytes]
+    stamp: int
+    expanded: bool
+    news: bool
+    told: Told
 
 
 @dataclass(frozen=True)
@@ -90,25 +116,24 @@ class RoomResults:
     unread: UnreadCounts
     clock: Clock
 
-    async def result(
-        self, tx: ReadTx, asked: Asked, row: MembershipRow, config: RoomConfig, lists: Collection[str], told: Told | None
-    ) -> Result:
-        """What to say of a room. told: what the client knows of it."""
+    async def result(self, asked: Asked, subject: Subject) -> Result:
+        """What to say of a room."""
+        row, told = subject.row, subject.told
         if row.position > asked.until:
             # The database is a moment ahead of the log: this room's turn is next time.
             return Result(None, told)
         if row.membership in ("invite", "knock"):
-            return await self._outside(asked, row, lists, told)
+            return await self._outside(asked, subject)
         room = await self.rooms.room(row.room_id)
-        stay = None if room is None else await self._stay(tx, asked, room, row)
+        stay = None if room is None else await self._stay(asked, room, row)
         if stay is None:
-            return await self._ended(tx, asked, row, lists, told)
-        initial = told is None or (row.position > told.until and stay.start > told.until)
-        if told is None or initial:
-            return await self._joined(tx, asked, stay, row, config, lists, None)
-        if not self._is_touched(asked, stay, config, told):
+            return await self._ended(asked, subject)
+        if told is not None and row.position > told.until and stay.start > told.until:
+            # Of what was before he came (again), his client knows nothing.
+            subject = replace(subject, told=None)
+        elif told is not None and not self._is_touched(asked, stay, subject.config, told):
             return Result(None, told)
-        return await self._joined(tx, asked, stay, row, config, lists, told)
+        return await self._joined(asked, stay, subject)
 
     @staticmethod
     def _is_touched(asked: Asked, stay: _Stay, config: RoomConfig, told: Told) -> bool:
@@ -123,28 +148,34 @@ class RoomResults:
             or room.room_id in asked.read
         )
 
-    async def _stay(self, tx: ReadTx, asked: Asked, room: Room, row: MembershipRow) -> _Stay | None:
+    async def _stay(self, asked: Asked, room: Room, row: MembershipRow) -> _Stay | None:
         user_id = asked.reader.user_id
         if row.membership == "join":
-            start = room.joined_since.get(user_id) or await self.rooms.sights.joined_since(tx, room, user_id)
+            start = room.joined_since.get(user_id)
+            if start is None:
+                async with self.rooms.database.read() as tx:
+                    start = await self.rooms.sights.joined_since(tx, room, user_id)
             return _Stay(room, start, asked.until, left=False)
-        stay = await self.rooms.sights.last_stay(tx, room, user_id)
+        async with self.rooms.database.read() as tx:
+            stay = await self.rooms.sights.last_stay(tx, room, user_id)
         return None if stay is None else _Stay(room, stay[0], Position(min(asked.until, row.position)), left=True)
 
     # Rooms that the user is not in
 
-    async def _outside(self, asked: Asked, row: MembershipRow, lists: Collection[str], told: Told | None) -> Result:
+    async def _outside(self, asked: Asked, subject: Subject) -> Result:
+        row, told = subject.row, subject.told
         if told is not None and told.until >= row.position:
             return Result(None, told)
         parts = [b'"initial":true', b'"%b":%b' % (asked.form.stripped, await self.invites.events(row))]
-        parts += _common(asked, row, lists, row.position)
+        parts += _common(asked, subject, row.position)
         return Result(_object(parts), Told(row.position), initial=True)
 
-    async def _ended(self, tx: ReadTx, asked: Asked, row: MembershipRow, lists: Collection[str], told: Told | None) -> Result:
+    async def _ended(self, asked: Asked, subject: Subject) -> Result:
         """An invite or a knock came to nothing."""
+        row, told = subject.row, subject.told
         if told is None or told.until >= row.position:
             return Result(None, told)
-        event = await self.rooms.events.one(tx, row.event_id)
+        event = (await self.rooms.found((row.event_id,))).get(row.event_id)
         if event is not None:
             encoded, stripped = finish(event.base()), strip(dict(event.pdu.json))
         else:
@@ -156,36 +187,46 @@ class RoomResults:
         parts = [b'"required_state":[%b]' % encoded]
         if asked.form.tells_lists:
             parts.append(b'"stripped_state":' + orjson.dumps([stripped]))
-        parts += _common(asked, row, lists, row.position)
+        parts += _common(asked, subject, row.position)
         return Result(_object(parts), None)
 
     # Rooms that the user is or was in
 
-    async def _joined(
-        self,
-        tx: ReadTx,
-        asked: Asked,
-        stay: _Stay,
-        row: MembershipRow,
-        config: RoomConfig,
-        lists: Collection[str],
-        told: Told | None,
-    ) -> Result:
-        room = stay.room
+    async def _joined(self, asked: Asked, stay: _Stay, subject: Subject) -> Result:
+        async with self.rooms.database.read() as tx:
+            found = await self._found(tx, asked, stay, subject)
+        told, timeline, room = subject.told, found.timeline, stay.room
+        if told is not None and not found.news:
+            return Result(None, found.told)
+        parts = [b'"initial":true'] if told is None else []
+        if found.expanded:
+            parts.append(b'"%b":true' % asked.form.expanded)
+        parts += found.summary
+        parts += await self._events(asked, found)
+        if asked.form.has_counts and not stay.left and (told is None or timeline.events or room.room_id in asked.read):
+            unread = await self.unread.unread(asked.reader.user_id, room)
+            counts = (unread.notifications, unread.highlights)
+            parts.append(b'"notification_count":%d,"highlight_count":%d' % counts)
+        is_new = told is None or found.stamp > told.until
+        parts += _common(asked, subject, found.stamp if is_new else None)
+        shown = [event.event_id for event in timeline.events]
+        return Result(_object(parts), found.told, shown, initial=told is None)
+
+    async def _found(self, tx: ReadTx, asked: Asked, stay: _Stay, subject: Subject) -> _Found:
+        room, told, config = stay.room, subject.told, subject.config
         limit = min(config.timeline_limit, limits.sync_timeline_max)
         expanded = told is not None and limit > told.depth
         since = None if told is None or expanded else Position(told.until)
         span = RoomSpan(room, asked.reader, since, stay.until, _FILTERS[limit], left=stay.left, ignored=asked.ignored)
         view = await self.rooms.view(tx, room, asked.reader)
         timeline = await timeline_of(self.rooms, tx, view, span)
-        expanded = expanded and bool(timeline.events)
         part = await self.states.part(tx, StateSpan(room, config, told, stay.until))
         ids = dict(part.ids)
         members: tuple[str, ...] = ()
         if config.is_lazy:
             known = () if told is None else told.members
-            found, members = members_who_appear(part, timeline.events, known, limited=timeline.limited)
-            ids.update(found)
+            appear, members = members_who_appear(part, timeline.events, known, limited=timeline.limited)
+            ids.update(appear)
         own = (event_types.MEMBER, asked.reader.user_id)
         if stay.left and own in part.now:
             # Whoever was let go learns from his own member event by whom, and why.
@@ -194,39 +235,26 @@ class RoomResults:
         is_dm = room.room_id in asked.directs
         if is_dm != (told is not None and told.is_dm):
             summary.append(b'"is_dm":true' if is_dm else b'"is_dm":false')
-        stubs = part.stubs(config) if asked.form.has_stubs else []
-        news = timeline.events or timeline.limited or ids or summary or stubs or room.room_id in asked.read
-        knows = _told(told, span, timeline, part, limit, is_dm=is_dm, members=members)
-        if told is not None and not news:
-            return Result(None, knows)
-        events = await self.rooms.events.many(tx, ids.values())
-        parts = [b'"initial":true'] if told is None else []
-        if expanded:
-            parts.append(b'"%b":true' % asked.form.expanded)
-        parts += summary
-        parts += await self._events(view, asked, timeline, events, stubs)
-        if asked.form.has_counts and not stay.left and (told is None or timeline.events or room.room_id in asked.read):
-            unread = await self.unread.unread(asked.reader.user_id, room)
-            counts = (unread.notifications, unread.highlights)
-            parts.append(b'"notification_count":%d,"highlight_count":%d' % counts)
-        stamp = row.position if stay.left else await self.bumps.of(tx, room)
-        parts += _common(asked, row, lists, stamp if told is None or stamp > told.until else None)
-        shown = [event.event_id for event in timeline.events]
-        return Result(_object(parts), knows, shown, initial=told is None)
+        stubs = part.stubs(config) if asked.form.has_stubs else ()
+        return _Found(
+            view,
+            timeline,
+            await self.rooms.events.many(tx, ids.values()),
+            stubs,
+            summary,
+            subject.row.position if stay.left else await self.bumps.of(tx, room),
+            expanded=expanded and bool(timeline.events),
+            news=bool(timeline.events or timeline.limited or ids or summary or stubs or room.room_id in asked.read),
+            told=_told(told, span, timeline, part, limit, is_dm=is_dm, members=members),
+        )
 
-    async def _events(
-        self,
-        view: RoomView,
-        asked: Asked,
-        timeline: Timeline,
-        state: Mapping[EventId, StoredEvent],
-        stubs: Collection[tuple[str, str]],
-    ) -> list[bytes]:
+    async def _events(self, asked: Asked, found: _Found) -> list[bytes]:
         now_ms = self.clock.now_ms()
+        view, timeline = found.view, found.timeline
         parts = []
-        if state or stubs:
-            encoded = [view.encode(event, now_ms, with_room_id=False) for event in state.values()]
-            encoded += [orjson.dumps({"type": kind, "state_key": key}) for kind, key in stubs]
+        if found.state or found.stubs:
+            encoded = [view.encode(event, now_ms, with_room_id=False) for event in found.state.values()]
+            encoded += [orjson.dumps({"type": kind, "state_key": key}) for kind, key in found.stubs]
             parts.append(b'"required_state":[%b]' % b",".join(encoded))
         if timeline.events or timeline.limited:
             # "If `limited` is true then we include bundle aggregations": otherwise the client sees what relates to them.
@@ -318,12 +346,12 @@ def _is_after(event: StoredEvent, position: Position) -> bool:
     return not event.is_history and event.position > position
 
 
-def _common(asked: Asked, row: MembershipRow, lists: Collection[str], stamp: int | None) -> list[bytes]:
+def _common(asked: Asked, subject: Subject, stamp: int | None) -> list[bytes]:
     parts = [] if stamp is None else [b'"bump_stamp":%d' % stamp]
     if asked.form.tells_lists:
-        parts.append(b'"membership":' + orjson.dumps(row.membership))
-        if lists:
-            parts.append(b'"lists":' + orjson.dumps(list(lists)))
+        parts.append(b'"membership":' + orjson.dumps(subject.row.membership))
+        if subject.lists:
+            parts.append(b'"lists":' + orjson.dumps(list(subject.lists)))
     return parts
 
 

@@ -26,7 +26,7 @@ from watchword.server.sync.sliding.connections import Connection, Connections, S
 from watchword.server.sync.sliding.extensions import Extensions, Telling
 from watchword.server.sync.sliding.plan import Plan, Wanted, made_plan
 from watchword.server.sync.sliding.room_list import RoomList, RoomLists
-from watchword.server.sync.sliding.room_results import Asked, RoomResults
+from watchword.server.sync.sliding.room_results import Asked, RoomResults, Subject
 from watchword.server.sync.waiting import WaitingRoom
 from watchword.server.sync.window import Window, open_window
 from watchword.storage import Log, Position
@@ -158,26 +158,25 @@ class SlidingSync:
             window.read,
         )
         memberships = await self.rooms.memberships.of(reader.user_id)
-        async with self.rooms.database.read() as tx:
-            for room_id in candidates:
-                row = memberships.get(room_id)
-                if row is None or row.forgotten:
-                    rooms.told.pop(room_id, None)
-                    continue
-                told = rooms.told.get(room_id)
-                wanted = plan.rooms.get(room_id) or _left(told)
-                result = await self.results.result(tx, asked, row, wanted.config, wanted.lists, told)
-                if result.told is not None and (room_id in plan.rooms or row.position > window.until):
-                    rooms.told[room_id] = result.told
-                else:
-                    # Who left by himself and comes back begins anew.
-                    rooms.told.pop(room_id, None)
-                if result.encoded is not None:
-                    rooms.encoded.append(orjson.dumps(room_id) + b":" + result.encoded)
-                    rooms.shown[room_id] = result.shown
-                    if len(rooms.encoded) >= limits.sliding_rooms_per_response_max:
-                        rooms.overfull = True
-                        break
+        for room_id in candidates:
+            row = memberships.get(room_id)
+            if row is None or row.forgotten:
+                rooms.told.pop(room_id, None)
+                continue
+            told = rooms.told.get(room_id)
+            wanted = plan.rooms.get(room_id) or _left(told)
+            result = await self.results.result(asked, Subject(row, wanted.config, wanted.lists, told))
+            if result.told is not None and (room_id in plan.rooms or row.position > window.until):
+                rooms.told[room_id] = result.told
+            else:
+                # Who left by himself and comes back begins anew.
+                rooms.told.pop(room_id, None)
+            if result.encoded is not None:
+                rooms.encoded.append(orjson.dumps(room_id) + b":" + result.encoded)
+                rooms.shown[room_id] = result.shown
+                if len(rooms.encoded) >= limits.sliding_rooms_per_response_max:
+                    rooms.overfull = True
+                    break
         while len(rooms.told) > limits.sliding_rooms_told_max:
             # Told again as if never before, if it is ever asked for.
             del rooms.told[next(iter(rooms.told))]

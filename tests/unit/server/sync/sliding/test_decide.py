@@ -21,6 +21,7 @@ ROOM = RoomId("!r:b")
         (Required(((None, None),)), {NAME, MEMBER}),
         (Required((("m.room.name", ""),)), {NAME}),
         (Required((("m.room.name", "x"),)), set()),
+        (Required((("m.room.name", ""), ("m.room.member", "@a:b")), (("m.room.name", None),)), {MEMBER}),
         (Required((("m.room.member", None),)), {MEMBER}),
         (Required(((None, "@a:b"),)), {MEMBER}),
         (Required(((None, None),), lazy=True), {NAME}),
