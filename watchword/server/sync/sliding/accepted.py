@@ -13,7 +13,14 @@ from watchword.edge.requester import Requester
 from watchword.server.sync.sliding import reading
 from watchword.server.sync.sliding.commands import Pattern, Range, Required, RoomConfig, SlidingRequest, WireForm
 
-FORM = WireForm(expanded=b"expanded_timeline", stripped=b"stripped_state", has_counts=False, tells_lists=True, has_stubs=True)
+FORM = WireForm(
+    timeline=b"timeline",
+    expanded=b"expanded_timeline",
+    stripped=b"stripped_state",
+    has_counts=False,
+    tells_lists=True,
+    has_stubs=True,
+)
 
 
 def read(request: Request, requester: Requester) -> SlidingRequest:

@@ -135,6 +135,7 @@ class WireForm:
     has_stubs: state that was taken away is named.
     """
 
+    timeline: bytes
     expanded: bytes
     stripped: bytes
     has_counts: bool

@@ -14,7 +14,12 @@ from watchword.server.sync.sliding import reading
 from watchword.server.sync.sliding.commands import Pattern, Range, Required, RoomConfig, SlidingRequest, WireForm
 
 FORM = WireForm(
-    expanded=b"unstable_expanded_timeline", stripped=b"invite_state", has_counts=True, tells_lists=False, has_stubs=False
+    timeline=b"timeline",
+    expanded=b"unstable_expanded_timeline",
+    stripped=b"invite_state",
+    has_counts=True,
+    tells_lists=False,
+    has_stubs=False,
 )
 _ANY, _LAZY, _ME = "*", "$LAZY", "$ME"
 

@@ -266,7 +266,7 @@ class RoomResults:
                 for event in timeline.events
             ]
             live = 0 if asked.since is None else sum(_is_after(event, asked.since) for event in timeline.events)
-            parts.append(b'"timeline":[%b],"num_live":%d' % (b",".join(encoded), live))
+            parts.append(b'"%b":[%b],"num_live":%d' % (asked.form.timeline, b",".join(encoded), live))
             parts.append(b'"limited":true' if timeline.limited else b'"limited":false')
             parts.append(b'"prev_batch":"%b"' % timeline_token(max(0, timeline.before)).encode())
         return parts
