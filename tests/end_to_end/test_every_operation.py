@@ -30,6 +30,16 @@ _NEVER = {
     ("GET", "/_matrix/media/v3/thumbnail/{serverName}/{mediaId}"),
     ("GET", "/_matrix/client/v1/media/preview_url"),  # off unless an operator wants it
     ("GET", "/_matrix/media/v3/preview_url"),
+    # They need a mail relay, a gateway or an identity server; the tests of accounts ask them against all three.
+    ("POST", "/_matrix/client/v3/account/3pid"),
+    ("POST", "/_matrix/client/v3/account/3pid/add"),
+    ("POST", "/_matrix/client/v3/account/3pid/bind"),
+    ("POST", "/_matrix/client/v3/account/3pid/email/requestToken"),
+    ("POST", "/_matrix/client/v3/account/3pid/msisdn/requestToken"),
+    ("POST", "/_matrix/client/v3/account/password/email/requestToken"),
+    ("POST", "/_matrix/client/v3/account/password/msisdn/requestToken"),
+    ("POST", "/_matrix/client/v3/register/email/requestToken"),
+    ("POST", "/_matrix/client/v3/register/msisdn/requestToken"),
 }
 
 # Keys that the schema of an answer does not name, each with its reason.
@@ -117,6 +127,10 @@ def _accounts(server: Server, alice: Person) -> None:
     assert _ask(server, "POST", f"{V3}/refresh", {"refresh_token": registered["refresh_token"]}).status == 200
     alice.get("account", "whoami")
     alice.get("account", "3pid")
+    for kind in ("unbind", "delete"):
+        unbound = alice.post("account", "3pid", kind, medium="email", address="alice@example.org")
+        assert unbound == {"id_server_unbind_result": "no-support"}
+    assert alice.get("voip", "turnServer")["username"].endswith(alice.user_id)
     alice.get("capabilities")
     alice.get("admin", "whois", alice.user_id)
     other = registered["user_id"]

@@ -33,6 +33,10 @@ admin_email = "admin@example.org"
 
 [well_known]
 server = "matrix.example.org:443"
+
+[turn]
+uris = ["turn:turn.example.org:3478?transport=udp"]
+shared_secret = "credentials for tests"
 """
 _PATIENCE = "request_timeout_ms = 2000\nlarge_request_timeout_ms = 4000\n"
 
