@@ -6,7 +6,7 @@ Invariants: a name is never handed out twice; tokens and invitations are stored 
 never makes more accounts than it allows; a token is invalid everywhere once the change that ended it is durable;
 a finished interactive authentication is good for one request alone.
 
-Deliberately absent: rooms (they follow the log), device keys (e2ee), e-mail addresses and telephone numbers.
+E-mail addresses and telephone numbers are in `threepids`. Deliberately absent: rooms (they follow the log), device keys (e2ee).
 """
 
 from watchword.storage import Schema
