@@ -429,6 +429,21 @@ class Rooms(Struct, frozen=True):
     default_version: Annotated[str, Meta(min_length=1, max_length=32, description="The version of rooms made here.")] = "12"
 
 
+class Retention(Struct, frozen=True):
+    """How long messages are kept. A room may wish it with m.room.retention."""
+
+    enabled: Annotated[bool, _about("Whether old messages are taken from the disk at all.")] = False
+    default_lifetime_ms: Annotated[
+        int | None, Meta(ge=60_000, description="The life of messages in rooms that wish nothing; unset is for ever.")
+    ] = None
+    lifetime_min_ms: Annotated[
+        int | None, Meta(ge=60_000, description="The shortest life that a room may wish; unset is any.")
+    ] = None
+    lifetime_max_ms: Annotated[
+        int | None, Meta(ge=60_000, description="The longest life that a room may wish; unset is any.")
+    ] = None
+
+
 class Moderation(Struct, frozen=True):
     """What the operator does not want here."""
 
@@ -648,6 +663,7 @@ class Config(Struct, frozen=True, kw_only=True):
     url_previews: UrlPreviews = UrlPreviews()
     rooms: Rooms = Rooms()
     moderation: Moderation = Moderation()
+    retention: Retention = Retention()
     database: Database = Database()
     sync: Sync = Sync()
     presence: Presence = Presence()
@@ -718,6 +734,9 @@ def _contradictions(config: Config) -> list[tuple[str, object, str]]:
     wrong.extend(_wrong_of_outside_services(config))
     for name in config.federation.extra_ca_files:
         wrong.extend(_missing("federation.extra_ca_files", name))
+    kept = config.retention
+    if kept.lifetime_min_ms is not None and kept.lifetime_max_ms is not None and kept.lifetime_min_ms > kept.lifetime_max_ms:
+        wrong.append(("retention.lifetime_min_ms", kept.lifetime_min_ms, "no more than lifetime_max_ms"))
     return wrong + _wrong_providers(config.oauth)
 
 

@@ -151,6 +151,13 @@ class ThreadSubscriptionChanged(msgspec.Struct, frozen=True, tag_field="kind", t
     root_id: EventId
 
 
+class EventsExpired(msgspec.Struct, frozen=True, tag_field="kind", tag="expired", array_like=True):
+    """The content of these events was taken from the disk because of its age."""
+
+    room_id: RoomId
+    event_ids: list[EventId]
+
+
 Change = (
     EventAppended
     | StateChanged
@@ -170,6 +177,7 @@ Change = (
     | AccountDeactivated
     | AccountCreated
     | ThreadSubscriptionChanged
+    | EventsExpired
 )
 
 encode_change = msgspec.msgpack.Encoder().encode

@@ -69,8 +69,9 @@ from watchword.server.rendezvous import endpoints as rendezvous_doors
 from watchword.server.rendezvous.endpoints import RendezvousDoors
 from watchword.server.rendezvous.sessions import RendezvousSessions
 from watchword.server.rooms import endpoints as room_doors
+from watchword.server.rooms import endpoints_retention as retention_doors
 from watchword.server.rooms import endpoints_timestamps as timestamp_doors
-from watchword.server.rooms.assembly import RoomLimits, RoomPorts, Rooms, assemble_rooms
+from watchword.server.rooms.assembly import RoomPorts, Rooms, assemble_rooms
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.sharing import SharingHistory
 from watchword.server.rooms.writer import Identity
@@ -250,7 +251,7 @@ class Homeserver:
                 addresses=IdentityLookups(self.outside.services.identity, self._fetcher),
                 bans=bans,
             ),
-            RoomLimits(config.rooms.default_version, config.sync.rooms_in_memory_max, config.sync.event_cache_max),
+            settings.room_limits(config),
         )
         rooms_later.reader = self.rooms.reader
         self._push_fetcher = settings.push_fetcher(config, self._resolver)
@@ -351,6 +352,7 @@ class Homeserver:
         router.mount(e2ee_doors.ENDPOINTS, self.e2ee)
         router.mount(media_doors.ENDPOINTS, self.media.door)
         router.mount(room_doors.ENDPOINTS, self.rooms.doors)
+        router.mount(retention_doors.ENDPOINTS, settings.retention_settings(config))
         router.mount(timestamp_doors.ENDPOINTS, self.rooms.timestamps)
         if config.rendezvous.enabled:
             meeting = RendezvousSessions(self.world.clock, entropy)
@@ -419,6 +421,8 @@ class Homeserver:
                 self.search.run(),
             ):
                 group.create_task(coroutine)
+            if self.config.retention.enabled:
+                group.create_task(self._again(self.rooms.retention.run))
             if self.outside.mailer is not None:
                 group.create_task(self.outside.mailer.run())
             if self.config.media.delete_with_event:

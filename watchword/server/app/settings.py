@@ -17,6 +17,8 @@ from watchword.server.discovery.settings import Contact, DiscoverySettings
 from watchword.server.federation.settings import FederationSettings
 from watchword.server.media.commands import MediaSettings, PreviewSettings, Quota
 from watchword.server.oauth.commands import OAuthSettings, ProviderSettings
+from watchword.server.rooms.assembly import RoomLimits
+from watchword.server.rooms.retention_policy import RetentionSettings
 from watchword.server.search.assembly import SearchSettings
 
 
@@ -140,6 +142,19 @@ def call_settings(config: Config) -> CallSettings:
         lifetime_ms=turn.lifetime_ms,
         livekit_urls=config.rtc.livekit_service_urls,
     )
+
+
+def room_limits(config: Config) -> RoomLimits:
+    """What rooms need to know."""
+    return RoomLimits(
+        config.rooms.default_version, config.sync.rooms_in_memory_max, config.sync.event_cache_max, retention_settings(config)
+    )
+
+
+def retention_settings(config: Config) -> RetentionSettings:
+    """How long messages are kept."""
+    kept = config.retention
+    return RetentionSettings(kept.enabled, kept.default_lifetime_ms, kept.lifetime_min_ms, kept.lifetime_max_ms)
 
 
 def policy_rooms(config: Config) -> Sequence[RoomId]:

@@ -15,9 +15,11 @@ from watchword.base.clock import Clock
 from watchword.base.errors import StorageError
 from watchword.protocol import event_types
 from watchword.protocol.ids import EventId
-from watchword.server.changes import Change, EventAppended
+from watchword.server.changes import Change, EventAppended, EventsExpired
 from watchword.server.media.removal import Removal
 from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.records import EXPIRED
+from watchword.server.rooms.stored import StoredEvent
 from watchword.storage import Database, Log, Logged, Position
 
 logger = logging.getLogger(__name__)
@@ -77,12 +79,15 @@ class MediaFollower:
     async def act(self, batch: Sequence[Logged[Change]]) -> None:
         """Act on some changes and remember that they were acted on. Idempotent."""
         events = [logged.change for logged in batch if isinstance(logged.change, EventAppended) and _concerns(logged.change)]
-        if not events and (not batch or batch[-1].position - self._saved < _CURSOR_LAG_MAX):
+        if not any(_concerns(change) for _, change in batch) and (
+            not batch or batch[-1].position - self._saved < _CURSOR_LAG_MAX
+        ):
             return
         found = await self._rooms.found([event.event_id for event in events])
         shown = [stored.pdu for stored in found.values() if stored.pdu.type in _SHOWING and b"mxc://" in stored.json]
         redacted = [stored.pdu.redacts for stored in found.values() if stored.pdu.redacts is not None]
-        gone = await self._gone(redacted)
+        expired = [event_id for _, change in batch if isinstance(change, EventsExpired) for event_id in change.event_ids]
+        gone = await self._gone([*redacted, *expired])
         if not shown and not gone and batch[-1].position - self._saved < _CURSOR_LAG_MAX:
             return
         async with self._database.write() as tx:
@@ -118,10 +123,16 @@ class MediaFollower:
         if not event_ids:
             return []
         found = await self._rooms.found(event_ids)
-        return [event_id for event_id in event_ids if event_id not in found or found[event_id].redacted_by_nid is not None]
+        return [event_id for event_id in event_ids if event_id not in found or _is_gone(found[event_id])]
+
+
+def _is_gone(event: StoredEvent) -> bool:
+    return event.redacted_by_nid is not None or bool(event.flags & EXPIRED)
 
 
 def _concerns(change: Change) -> bool:
+    if isinstance(change, EventsExpired):
+        return True
     if not isinstance(change, EventAppended):
         return False
     return change.type == event_types.REDACTION or (change.sender_is_local and change.type in _SHOWING)

@@ -36,6 +36,8 @@ from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.relations_assembly import Relations
 from watchword.server.rooms.relations_bundling import Bundles
 from watchword.server.rooms.remote_assembly import RemoteGround, RemoteParts, assemble_remote
+from watchword.server.rooms.retention import Horizon, Retention
+from watchword.server.rooms.retention_policy import KEEPS_EVERYTHING, RetentionSettings
 from watchword.server.rooms.sent import REMEMBERED_MS, SentTransactions
 from watchword.server.rooms.stored import EventStore
 from watchword.server.rooms.third_party_invites import ThirdPartyInvites
@@ -57,6 +59,7 @@ class RoomLimits:
     default_version: str
     rooms_max: int
     events_max: int
+    retention: RetentionSettings = KEEPS_EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ class RoomPorts:
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """The parts. For the server's task group: `run` of follower, ephemeral, timestamps and relations.mass_redactions."""
+    """The parts. For the server's task group: `run` of follower, ephemeral, timestamps, relations.mass_redactions
+    and, if it is switched on, retention."""
 
     registry: RoomRegistry
     reader: RoomReader
@@ -93,6 +97,7 @@ class Rooms:
     relations: Relations
     catalogue: RoomCatalogue
     timestamps: Timestamps
+    retention: Retention
     clock: Clock
 
     async def start(self) -> None:
@@ -123,7 +128,7 @@ def assemble_rooms(
     sent = SentTransactions(database, names)
     policy = PolicyGate(ports.servers)
     writer = RoomWriter(database, registry, appender, sent, events, names, ports.identity, clock, entropy, policy)
-    sights = Sights(names, events, sent)
+    sights = Sights(names, events, sent, Horizon(limits.retention, clock))
     bundles = Bundles(database, names, events, sights, ports.accounts)
     reader = RoomReader(database, registry, events, sights, memberships, server_name, clock, bundles)
     ephemeral = Ephemeral(database, log, names, events, registry, Typing(clock), clock)
@@ -165,5 +170,6 @@ def assemble_rooms(
         relations=relations,
         catalogue=RoomCatalogue(registry, events, names),
         timestamps=Timestamps(database, reader, remote.served_events, remote.backfill, ports.times, clock),
+        retention=Retention(writer, log, clock, limits.retention),
         clock=clock,
     )

@@ -18,6 +18,8 @@ UNAUTHORISED = 8
 """Beside REJECTED: its own auth events do not allow it, so that it may not even win in a resolution of state."""
 HIDDEN = 16
 """A redaction whose target is not here, or which may not redact it: part of the graph, and nobody is shown it."""
+EXPIRED = 32
+"""Its content was taken from the disk because of its age; what the graph needs of it is still here."""
 NOT_SHOWN = REJECTED | SOFT_FAILED | HIDDEN
 
 

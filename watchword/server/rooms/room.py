@@ -15,6 +15,7 @@ from watchword.protocol.ids import EventId, RoomId, ServerName, UserId, domain_o
 from watchword.protocol.policy_servers import POLICY_TYPES, PolicyServer, policy_server_of
 from watchword.protocol.power_levels import PowerLevels, creators_of
 from watchword.protocol.room_versions import RoomVersion
+from watchword.server.rooms.retention_policy import RETENTION
 from watchword.server.rooms.stored import StoredEvent
 from watchword.server.rooms.visibility import History, visibility_of
 
@@ -23,7 +24,7 @@ _RECENT_MAX = 64
 KEY_TYPES = (event_types.CREATE, event_types.POWER_LEVELS, event_types.JOIN_RULES, event_types.HISTORY_VISIBILITY)
 """State that every decision reads: always at hand."""
 
-LOADED_TYPES = (*KEY_TYPES, *POLICY_TYPES)
+LOADED_TYPES = (*KEY_TYPES, *POLICY_TYPES, RETENTION)
 """The same, and what only some rooms have."""
 
 KEPT_TYPES = (*LOADED_TYPES, event_types.THIRD_PARTY_INVITE, event_types.SERVER_ACL)

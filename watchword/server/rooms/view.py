@@ -4,7 +4,7 @@ Bytes of an event are encoded once; a reader who was joined at the event gets, a
 neighbour.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -35,17 +35,21 @@ class Reader:
 
 @dataclass(slots=True)
 class RoomView:
-    """One reader's view of one room. overlays: of the events looked at so far, those whose state is not the line's."""
+    """One reader's view of one room. overlays: of the events looked at so far, those whose state is not the line's.
+
+    expired_before: what was sent earlier is too old to be shown.
+    """
 
     reader: Reader
     room: Room
     sight: Sight
     sent: SentTransactions
     overlays: dict[int, Overlay] = field(default_factory=dict)
+    expired_before: int = 0
 
     def sees(self, event: StoredEvent) -> bool:
         """Whether the reader may see the event."""
-        if not event.is_shown:
+        if not event.is_shown or (event.pdu.origin_server_ts < self.expired_before and event.pdu.state_key is None):
             return False
         sight = self.sight
         if sight.all_visible and event.is_history:
@@ -108,13 +112,18 @@ class RoomView:
         return client_events.finish(base, unsigned)
 
 
+def _keeps_all(_: Room) -> int:
+    return 0
+
+
 @dataclass(frozen=True)
 class Sights:
-    """Works out what readers may see."""
+    """Works out what readers may see. horizon: before when a room's messages are too old to be shown; 0 for never."""
 
     names: Names
     events: EventStore
     sent: SentTransactions
+    horizon: Callable[[Room], int] = _keeps_all
 
     async def view(self, tx: ReadTx, room: Room, reader: Reader) -> RoomView:
         """A reader's view of a room."""
@@ -122,9 +131,10 @@ class Sights:
         narrow = any(interval.value in ("joined", "invited") for interval in visibility.intervals)
         if not narrow and room.members.membership.get(reader.user_id) == "join":
             membership = await self._stays(tx, room, reader.user_id)
-            return RoomView(reader, room, Sight(reader.user_id, membership, visibility, all_visible=True), self.sent)
-        membership = await self._membership(tx, room, reader.user_id)
-        return RoomView(reader, room, Sight(reader.user_id, membership, visibility), self.sent)
+            sight = Sight(reader.user_id, membership, visibility, all_visible=True)
+        else:
+            sight = Sight(reader.user_id, await self._membership(tx, room, reader.user_id), visibility)
+        return RoomView(reader, room, sight, self.sent, expired_before=self.horizon(room))
 
     async def joined_since(self, tx: ReadTx, room: Room, user_id: UserId) -> int:
         """The position at which a joined user's present stretch in the room began; renewals of his profile do not count."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.base.errors import StorageError
-from watchword.server.changes import Change, EventAppended
+from watchword.server.changes import Change, EventAppended, EventsExpired
 from watchword.server.search import tables
 from watchword.server.search.indexing import NOTED_TYPES, Clear, MessageIndex
 from watchword.server.search.indexing import Step as MessageStep
@@ -117,6 +117,8 @@ class SearchFollower:
             logger.exception("A change was not indexed.", extra={"position": logged.position})
 
     async def _message_steps(self, tx: ReadTx, change: Change) -> Sequence[MessageStep]:
+        if isinstance(change, EventsExpired):
+            return await self._expired(tx, change)
         if not isinstance(change, EventAppended) or change.type not in NOTED_TYPES:
             return ()
         event = await self._messages.rooms.events.one(tx, change.event_id)
@@ -124,6 +126,17 @@ class SearchFollower:
         if event is None or room_nid is None:
             return ()
         return await self._messages.steps(tx, event.nid, room_nid, event.pdu)
+
+    async def _expired(self, tx: ReadTx, change: EventsExpired) -> Sequence[MessageStep]:
+        """What says nothing any more is found no more."""
+        found = await self._messages.rooms.events.many(tx, change.event_ids)
+        room_nid = await self._messages.catalogue.names.find(tx, change.room_id)
+        if room_nid is None:
+            return ()
+        steps: list[MessageStep] = []
+        for event in found.values():
+            steps += await self._messages.steps(tx, event.nid, room_nid, event.pdu)
+        return steps
 
     async def _write(self, work: _Work, position: Position) -> None:
         if not work and position - self._saved < _CURSOR_LAG_MAX:
