@@ -19,3 +19,7 @@ def test_a_new_device_is_verified_and_reads_the_history(stage: Stage, sdk: str) 
 
 def test_a_client_with_sliding_sync_reads_encrypted_rooms(stage: Stage) -> None:
     assert "typing and receipts come through their extensions" in stage.node("sliding_sync", "matrix-js-sdk")
+
+
+def test_a_person_signs_in_in_the_browser(stage: Stage) -> None:
+    assert "a terminal without a browser was let in" in stage.node("oauth", "matrix-js-sdk")
