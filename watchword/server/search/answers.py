@@ -101,6 +101,11 @@ class Answers:
             before = await self.rooms.timeline(view, tx, (0, place - 1), wanted.before, backwards=True)
             after = await self.rooms.timeline(view, tx, (place, records.FOREVER), wanted.after, backwards=False)
             profiles = await self._profiles(tx, hit, (*before.events, *after.events)) if wanted.profiles else None
+        bundles = await self.rooms.bundles.encoded(view, (*before.events, *after.events), now_ms)
+
+        def encoded(events: Sequence[StoredEvent]) -> bytes:
+            return b",".join(view.encode(event, now_ms, relations=bundles.get(event.event_id)) for event in events)
+
         first = before.events[-1] if before.events else hit.event
         last = after.events[-1] if after.events else hit.event
         plain: dict[str, Any] = {
@@ -113,9 +118,9 @@ class Answers:
             (
                 orjson.dumps(plain)[:-1],
                 b',"events_before":[',
-                b",".join(view.encode(event, now_ms) for event in before.events),
+                encoded(before.events),
                 b'],"events_after":[',
-                b",".join(view.encode(event, now_ms) for event in after.events),
+                encoded(after.events),
                 b"]}",
             )
         )

@@ -27,6 +27,16 @@ async def test_context_stands_around_a_result(world: SearchWorld) -> None:
     assert newer["chunk"][0]["content"]["body"] == "five"
 
 
+async def test_what_stands_around_a_result_comes_with_its_edits(world: SearchWorld) -> None:
+    room_id = await world.public_room()
+    before = await world.send(ALICE, room_id, "before")
+    await world.send(ALICE, room_id, "tea")
+    edit = await world.edit(ALICE, room_id, before, "changed")
+    found = await world.finds(ALICE, "tea", event_context={"before_limit": 1, "after_limit": 0})
+    (event,) = found["results"][0]["context"]["events_before"]
+    assert event["unsigned"]["m.relations"]["m.replace"]["event_id"] == edit
+
+
 async def test_nothing_may_stand_around_a_result(world: SearchWorld) -> None:
     await _talk(world)
     found = await world.finds(ALICE, "tea", event_context={"before_limit": 0, "after_limit": 0})
