@@ -15,7 +15,10 @@ from watchword.server.media.assembly import Outside, Repository, assemble_media
 from watchword.server.media.commands import MediaSettings, PreviewSettings, Uploader
 from watchword.server.media.files import Files
 from watchword.server.moderation.media_follower import NAME, MediaFollower
+from watchword.server.rooms import catalogue_tables
 from watchword.server.rooms.commands import SendEvent
+from watchword.server.rooms.retention import Retention
+from watchword.server.rooms.retention_policy import RetentionSettings
 from watchword.storage import Position, migrate
 
 
@@ -142,3 +145,18 @@ async def test_it_follows_from_where_it_was(world: MediaWorld) -> None:
         assert await world.is_there(media_id) is (step == 0)
         await redact(world.rooms, ALICE, world.room_id, event_id)
     assert limits.media_sweep_ms > 20 * 200
+
+
+async def test_files_go_with_events_that_were_too_old(world: MediaWorld) -> None:
+    media_id = await world.upload()
+    await world.show(media_id)
+    await world.show(await world.upload())
+    await world.follow()
+    rooms = world.rooms
+    async with rooms.database.write() as tx:
+        await catalogue_tables.insert_times(tx, 0, 1_000)
+    rooms.clock.advance(2_000_000)
+    retention = Retention(rooms.writer, rooms.log, rooms.clock, RetentionSettings(True, default_ms=1_000_000))
+    assert await retention.sweep() == 2
+    await world.follow()
+    assert not await world.is_there(media_id)

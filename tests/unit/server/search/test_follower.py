@@ -8,6 +8,9 @@ import pytest
 from tests.unit.server.rooms.world import ALICE, BOB
 from tests.unit.server.search.world import SearchWorld
 from watchword.protocol import canonical_json
+from watchword.server.rooms import catalogue_tables
+from watchword.server.rooms.retention import Retention
+from watchword.server.rooms.retention_policy import RetentionSettings
 from watchword.server.search import tables
 from watchword.server.search.follower import HISTORY, NAME
 
@@ -141,3 +144,19 @@ async def test_a_change_that_cannot_be_understood_does_not_stop_the_others(
     assert "A change was not indexed." in caplog.text
     async with world.database.read() as tx:
         assert await tables.count(tx, '"tea"', 9) == 1
+
+
+async def test_what_was_too_old_is_found_no_more(world: SearchWorld) -> None:
+    room_id = await world.public_room()
+    await world.send(ALICE, room_id, "tea")
+    await world.search.follower.catch_up()
+    async with world.database.write() as tx:
+        await catalogue_tables.insert_times(tx, 0, 1_000)
+    world.clock.advance(2_000_000)
+    await world.send(ALICE, room_id, "coffee")
+    retention = Retention(world.writer, world.log, world.clock, RetentionSettings(True, default_ms=1_000_000))
+    assert await retention.sweep() == 1
+    await world.search.follower.catch_up()
+    async with world.database.read() as tx:
+        assert await tables.count(tx, '"tea"', 9) == 0
+        assert await tables.count(tx, '"coffee"', 9) == 1
