@@ -101,7 +101,7 @@ await scenario(async () => {
 
     const device = new OAuth2(metadata, { clientId, deviceId: "TERMINAL", codeVerifier: "v".repeat(64) });
     const waiting = await device.startDeviceAuthorizationGrant();
-    const answer = device.waitForDeviceAuthorizationGrant({ ...waiting, interval: 1 });
+    const answer = device.waitForDeviceAuthorizationGrant(waiting);
     await browser.open(waiting.verification_uri_complete ?? waiting.verification_uri);
     if (browser.page.includes('name="user_code"') && !browser.page.includes('name="answer"')) {
         await browser.send({ user_code: waiting.user_code });
