@@ -67,7 +67,13 @@ class AccountReader:
         self._invite_permissions: _Remembered[UserId, InvitePermission] = _Remembered(limits.account_data_cache_max)
         self._exist: _Remembered[UserId, bool] = _Remembered(limits.account_data_cache_max)
         self._filters: _Remembered[tuple[UserId, int], bytes] = _Remembered(limits.account_data_cache_max)
+        self.erased: set[UserId] = set()
         log.listen(self._heard)
+
+    async def start(self) -> None:
+        """Read who wants what he said to be forgotten."""
+        async with self._database.read() as tx:
+            self.erased.update(await tables.erased_users(tx))
 
     def _heard(self, logged: Logged[Change]) -> None:
         match logged.change:
@@ -79,7 +85,9 @@ class AccountReader:
                 self._profiles.forget(user_id)
             case AccountCreated(user_id=user_id):
                 self._exist.forget(user_id)
-            case AccountDeactivated(user_id=user_id):
+            case AccountDeactivated(user_id=user_id, erase=erase):
+                if erase:
+                    self.erased.add(user_id)
                 self._exist.forget(user_id)
                 self._profiles.forget(user_id)
                 self._ignored.forget(user_id)

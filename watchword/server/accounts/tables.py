@@ -356,3 +356,9 @@ async def revoke_invitation(tx: Tx, invitation_id: int, revoked_ts: int) -> bool
 
 async def use_invitation(tx: Tx, invitation_id: int) -> None:
     await tx.execute("UPDATE invitations SET uses_completed = uses_completed + 1 WHERE invitation_id = ?", invitation_id)
+
+
+async def erased_users(tx: ReadTx) -> list[UserId]:
+    """Whoever asked at the end of his account that newcomers get redacted copies of what he said."""
+    rows = await tx.fetch_all("SELECT user_id FROM accounts WHERE is_erased = 1")
+    return [UserId(row[0]) for row in rows]

@@ -382,6 +382,7 @@ class Homeserver:
         await self.log.start()
         await self.e2ee_follower.start()
         await self.media.start()
+        await self.accounts.reader.start()
         await self.rooms.start()
         await self.moderation.lists.start()
         await self.federation_out.start()

@@ -128,7 +128,7 @@ def assemble_rooms(
     sent = SentTransactions(database, names)
     policy = PolicyGate(ports.servers)
     writer = RoomWriter(database, registry, appender, sent, events, names, ports.identity, clock, entropy, policy)
-    sights = Sights(names, events, sent, Horizon(limits.retention, clock))
+    sights = Sights(names, events, sent, Horizon(limits.retention, clock), ports.accounts.erased)
     bundles = Bundles(database, names, events, sights, ports.accounts)
     reader = RoomReader(database, registry, events, sights, memberships, server_name, clock, bundles)
     ephemeral = Ephemeral(database, log, names, events, registry, Typing(clock), clock)

@@ -86,10 +86,9 @@ def assemble_remote(ground: RemoteGround) -> RemoteParts:
     receiver = Receiver(intake, checks, fetching, acls, out_of_band, clock)
     joining = Joining(writer, servers, checks, fetching, receiver, out_of_band)
     answers = JoinAnswers(writer.database, writer.events, ground.server_name)
-    served_memberships = ServedMemberships(
-        writer, intake, checks, acls, out_of_band, answers, ground.ports.accounts, ground.ports.bans
-    )
-    served_events = ServedEvents(writer.database, writer.registry, writer.events, writer.names, acls, answers)
+    accounts, bans = ground.ports.accounts, ground.ports.bans
+    served_memberships = ServedMemberships(writer, intake, checks, acls, out_of_band, answers, accounts, bans)
+    served_events = ServedEvents(writer.database, writer.registry, writer.events, writer.names, acls, answers, accounts.erased)
     return RemoteParts(
         memberships=RemoteMemberships(writer, servers, intake, joining, out_of_band),
         backfill=Backfiller(intake, fetching, ground.server_name, clock),

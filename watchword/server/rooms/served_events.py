@@ -12,9 +12,10 @@ from heapq import heappop, heappush
 from watchword.base import limits
 from watchword.base.errors import Forbidden, NotFound
 from watchword.protocol import canonical_json, event_types
-from watchword.protocol.ids import EventId, RoomId, ServerName
+from watchword.protocol.ids import EventId, RoomId, ServerName, UserId
 from watchword.protocol.redaction import redact
 from watchword.server.rooms import graph_tables, history, records, tables
+from watchword.server.rooms.erasure import NOBODY, is_by_erased
 from watchword.server.rooms.join_answers import JoinAnswers
 from watchword.server.rooms.ports import WalkBack
 from watchword.server.rooms.registry import RoomRegistry
@@ -39,6 +40,7 @@ class ServedEvents:
     names: Names
     acls: RoomAcls
     answers: JoinAnswers
+    erased: Collection[UserId] = NOBODY
 
     async def _room(self, origin: ServerName, room_id: RoomId, event_ids: Sequence[EventId]) -> Room:
         """The room, if the asking server is in it, or was when these events came. Raises Forbidden, NotFound.
@@ -196,12 +198,24 @@ class ServedEvents:
 
     async def _encoded(self, tx: ReadTx, room: Room, origin: ServerName, events: Sequence[StoredEvent]) -> list[bytes]:
         visible = await self._visible(tx, room, origin, events)
+        by_erased = [event for event in events if is_by_erased(event, self.erased)]
+        if by_erased:
+            visible -= await self._missed(tx, room, origin, by_erased)
         return [
             event.json
             if event.event_id in visible or event.pdu.state_key is not None
             else canonical_json.encode(redact(event.pdu.json, room.version), room.version.strict_canonical_json)
             for event in events
         ]
+
+    async def _missed(self, tx: ReadTx, room: Room, origin: ServerName, events: Sequence[StoredEvent]) -> set[EventId]:
+        """Those of these events at which nobody of the asking server was in the room."""
+        joined = (await self._stays(tx, room, origin))[0]
+        return {
+            event.event_id
+            for event in events
+            if joined.at((event.position if event.ordering is not None else room.last_position) - 1) is None
+        }
 
     async def _visible(self, tx: ReadTx, room: Room, origin: ServerName, events: Sequence[StoredEvent]) -> set[EventId]:
         sight = await self._sight(tx, room, origin)
@@ -241,9 +255,13 @@ class ServedEvents:
         sight = ServerSight(visibility, History((), None), History((), None))
         if sight.sees_everything:
             return sight
+        return ServerSight(visibility, *await self._stays(tx, room, origin))
+
+    async def _stays(self, tx: ReadTx, room: Room, origin: ServerName) -> tuple[History, History]:
+        """When anybody of a server was joined, and when invited."""
         type_nid = await self.names.find(tx, event_types.MEMBER)
         if type_nid is None:
-            return sight
+            return History((), None), History((), None)
         rows = await graph_tables.member_intervals_of_server(tx, room.room_nid, type_nid, origin)
         found = await self.events.many(tx, {event_id for _, _, event_id in rows})
         intervals = [
@@ -251,7 +269,7 @@ class ServedEvents:
             for start, end, event_id in rows
             if event_id in found
         ]
-        return ServerSight(visibility, merged(intervals, "join"), merged(intervals, "invite"))
+        return merged(intervals, "join"), merged(intervals, "invite")
 
     async def _visibility(self, tx: ReadTx, room: Room) -> History:
         type_nid = await self.names.find(tx, event_types.HISTORY_VISIBILITY)

@@ -4,13 +4,14 @@ Bytes of an event are encoded once; a reader who was joined at the event gets, a
 neighbour.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from watchword.protocol import client_events, event_types
 from watchword.protocol.ids import EventId, UserId
 from watchword.server.rooms import graph_tables, records, tables
+from watchword.server.rooms.erasure import NOBODY, is_by_erased, redacted_copy
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.sent import SentTransactions
 from watchword.server.rooms.stored import EventStore, StoredEvent
@@ -37,7 +38,7 @@ class Reader:
 class RoomView:
     """One reader's view of one room. overlays: of the events looked at so far, those whose state is not the line's.
 
-    expired_before: what was sent earlier is too old to be shown.
+    expired_before: what was sent earlier is too old to be shown. erased: whose messages only those see who were there.
     """
 
     reader: Reader
@@ -46,6 +47,7 @@ class RoomView:
     sent: SentTransactions
     overlays: dict[int, Overlay] = field(default_factory=dict)
     expired_before: int = 0
+    erased: Collection[UserId] = NOBODY
 
     def sees(self, event: StoredEvent) -> bool:
         """Whether the reader may see the event."""
@@ -71,6 +73,8 @@ class RoomView:
             if event.ordering is None
             else self.sight.membership_at(event.pdu, event.position, self.overlays.get(event.nid))
         )
+        if membership != "join" and is_by_erased(event, self.erased):
+            event = redacted_copy(event)
         age_ms = max(0, now_ms - event.pdu.origin_server_ts)
         base = event.base_in_room() if with_room_id else event.base()
         is_plain = event.replaced is None and event.redacted_because is None and relations is None
@@ -124,6 +128,7 @@ class Sights:
     events: EventStore
     sent: SentTransactions
     horizon: Callable[[Room], int] = _keeps_all
+    erased: Collection[UserId] = NOBODY
 
     async def view(self, tx: ReadTx, room: Room, reader: Reader) -> RoomView:
         """A reader's view of a room."""
@@ -134,7 +139,7 @@ class Sights:
             sight = Sight(reader.user_id, membership, visibility, all_visible=True)
         else:
             sight = Sight(reader.user_id, await self._membership(tx, room, reader.user_id), visibility)
-        return RoomView(reader, room, sight, self.sent, expired_before=self.horizon(room))
+        return RoomView(reader, room, sight, self.sent, expired_before=self.horizon(room), erased=self.erased)
 
     async def joined_since(self, tx: ReadTx, room: Room, user_id: UserId) -> int:
         """The position at which a joined user's present stretch in the room began; renewals of his profile do not count."""

@@ -245,7 +245,7 @@ class World:
         self.writer = RoomWriter(
             database, self.registry, self.appender, self.sent, self.events, self.names, identity, clock, self.entropy, policy
         )
-        self.sights = Sights(self.names, self.events, self.sent)
+        self.sights = Sights(self.names, self.events, self.sent, erased=self.accounts.reader.erased)
         self.bundles = Bundles(database, self.names, self.events, self.sights, self.accounts.reader)
         self.reader = RoomReader(database, self.registry, self.events, self.sights, self.memberships, HERE, clock, self.bundles)
         self._later.reader = self.reader
