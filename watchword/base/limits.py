@@ -436,3 +436,19 @@ rejections_at_once = 8
 retention_sweep_ms = 3_600_000
 retention_rooms_page = 500
 retention_events_at_once = 100
+
+# Administration: the audit log, pages, removals of rooms
+admin_page_default = 100
+admin_page_max = 1_000
+audit_reads_again_ms = 3_600_000
+audit_reads_remembered_max = 10_000
+audit_sweep_ms = 21_600_000
+audit_text_characters_max = 500
+blocked_rooms_max = 100_000
+rooms_listed_max = 200_000
+rooms_listed_ms = 15_000
+removals_shown_max = 100
+removal_events_at_once = 500
+removal_scan_at_once = 20_000
+removal_pause_ms = 60_000
+room_events_measured_max = 2_000

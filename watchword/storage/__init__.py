@@ -4,12 +4,13 @@ Invariants: one writer; a transaction is acknowledged only after its commit is d
 order and without gaps; migrations only go forward.
 """
 
-from watchword.storage.database import Database, ReadTx, Row, Tx, Value
+from watchword.storage.database import Also, Database, ReadTx, Row, Tx, Value
 from watchword.storage.log import Log, Logged, Position
 from watchword.storage.migrations import Schema, migrate
 from watchword.storage.sqlite import SqliteDatabase
 
 __all__ = [
+    "Also",
     "Database",
     "Log",
     "Logged",

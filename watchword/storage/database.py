@@ -51,6 +51,10 @@ class Tx(ReadTx, Protocol):
         ...
 
 
+Also = Callable[[Tx], Awaitable[None]]
+"""What a caller wants written in a transaction that somebody else opens: both become true, or neither does."""
+
+
 class Database(Protocol):
     """One server's storage."""
 
