@@ -1,4 +1,7 @@
-"""The end and the standing of accounts: new passwords, deactivation, locks, suspensions, whois, OpenID tokens."""
+"""The end and the standing of accounts: new passwords, deactivation, locks, suspensions, whois, OpenID tokens.
+
+`also`, where a method takes it, is written in the same transaction: the entry of the audit log.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from watchword.protocol.ids import DeviceId, UserId, domain_of
 from watchword.server.accounts import tables, tables_user_data
 from watchword.server.accounts.commands import Account, AccountSettings, Device
 from watchword.server.accounts.decide import moderation_refusal
+from watchword.server.accounts.last_seen import LastSeen
 from watchword.server.accounts.passwords import Passwords
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.accounts.sessions import Sessions
@@ -19,7 +23,7 @@ from watchword.server.accounts.threepids import tables as threepid_tables
 from watchword.server.accounts.threepids.service import Threepids
 from watchword.server.accounts.tokens import token_hash
 from watchword.server.changes import AccountDeactivated, Change
-from watchword.storage import Database, Log
+from watchword.storage import Also, Database, Log
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,11 @@ class AccountAdmin:
     passwords: Passwords
     sessions: Sessions
     threepids: Threepids
+    last_seen: LastSeen
 
-    async def change_password(self, user_id: UserId, password: str, *, log_out: bool, keep: DeviceId | None) -> None:
+    async def change_password(
+        self, user_id: UserId, password: str, *, log_out: bool, keep: DeviceId | None, also: Also | None = None
+    ) -> None:
         """Set a password that was checked. log_out: every device but `keep` goes.
 
         Spec: client-server-api#post_matrixclientv3accountpassword
@@ -46,8 +53,10 @@ class AccountAdmin:
             await tables.set_password(tx, user_id, password_hash)
             if log_out:
                 await self.sessions.end_all(tx, user_id, keep=keep)
+            if also is not None:
+                await also(tx)
 
-    async def deactivate(self, user_id: UserId, *, erase: bool, id_server: str | None = None) -> bool:
+    async def deactivate(self, user_id: UserId, *, erase: bool, id_server: str | None = None, also: Also | None = None) -> bool:
         """End an account for ever: its devices, tokens, password and addresses go, its name stays taken.
 
         erase: its profile, account data and filters go too. id_server: where its addresses are taken back, instead of where
@@ -65,6 +74,8 @@ class AccountAdmin:
                 await tables_user_data.delete_all_account_data(tx, user_id)
                 await tables_user_data.delete_filters(tx, user_id)
             await self.log.append(tx, AccountDeactivated(user_id, erase))
+            if also is not None:
+                await also(tx)
         return unbound
 
     async def moderated(self, requester: Requester, user_id: UserId, *, changes: bool = False) -> Account:
@@ -84,24 +95,30 @@ class AccountAdmin:
         assert target is not None
         return target
 
-    async def set_locked(self, requester: Requester, user_id: UserId, locked: bool) -> None:
+    async def set_locked(self, requester: Requester, user_id: UserId, locked: bool, also: Also | None = None) -> None:
         """Lock or unlock. Spec: client-server-api#put_matrixclientv1adminlockuserid"""
         await self.moderated(requester, user_id, changes=True)
         async with self.database.write() as tx:
             await tables.set_locked(tx, user_id, locked)
+            if also is not None:
+                await also(tx)
             tx.after_commit(lambda: self.sessions.cache.forget(user_id))
 
-    async def set_suspended(self, requester: Requester, user_id: UserId, suspended: bool) -> None:
+    async def set_suspended(self, requester: Requester, user_id: UserId, suspended: bool, also: Also | None = None) -> None:
         """Suspend or restore. Spec: client-server-api#put_matrixclientv1adminsuspenduserid"""
         await self.moderated(requester, user_id, changes=True)
         async with self.database.write() as tx:
             await tables.set_suspended(tx, user_id, suspended)
+            if also is not None:
+                await also(tx)
             tx.after_commit(lambda: self.sessions.cache.forget(user_id))
 
-    async def set_admin(self, user_id: UserId, admin: bool) -> bool:
+    async def set_admin(self, user_id: UserId, admin: bool, also: Also | None = None) -> bool:
         """Make somebody an administrator, or not; False if there is no such account. For the operator's own tools."""
         async with self.database.write() as tx:
             changed = await tables.set_admin(tx, user_id, admin)
+            if also is not None and changed:
+                await also(tx)
             tx.after_commit(lambda: self.sessions.cache.forget(user_id))
         return changed == 1
 
@@ -112,6 +129,7 @@ class AccountAdmin:
         """
         if requester.user_id != user_id and not requester.is_admin:
             raise Forbidden("Only administrators of this server may do this.")
+        await self.last_seen.save()
         devices = await self.reader.devices(user_id)
         return {"user_id": user_id, "devices": {device.device_id: _sessions_of(device) for device in devices}}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.base.entropy import Entropy
+from watchword.edge.auditing import NO_AUDIT, Audit
 from watchword.edge.endpoint import Rate
 from watchword.edge.rate_limits import Allowance, RateLimiter
 from watchword.server.accounts.account_admin import AccountAdmin
@@ -67,6 +68,7 @@ class AccountPorts:
     outside: OutsideServices = field(default_factory=OutsideServices)
     unknown_users: UnknownUsers = field(default_factory=NoUnknownUsers)
     profile_visibility: ProfileVisibility | None = None
+    audit: Audit = NO_AUDIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Accounts:
     passwords: Passwords
     shared_rooms: SharedRooms
     threepids: Threepids
+    audit: Audit
 
     async def close(self) -> None:
         """Write what is only in memory and stop the threads. Before the database closes."""
@@ -124,18 +127,19 @@ def assemble_accounts(
         uia=uia,
         registrar=registrar,
         invitations=invitations,
-        shared_secret=SharedSecretRegistration(settings.shared_secret, registrar, clock, entropy),
+        shared_secret=SharedSecretRegistration(settings.shared_secret, registrar, clock, entropy, ports.audit),
         logins=Logins(database, settings, sessions, password_check, ports.appservices, ports.cross_signing, login_tokens),
         sessions=sessions,
         devices=Devices(database, log, clock, sessions),
         profiles=Profiles(database, log, settings, reader, ports.remote_profiles, ports.profile_visibility),
         user_data=UserData(database, log),
         presence=PresenceBook(database, log, clock, settings.server_name, enabled=settings.presence),
-        admin=AccountAdmin(database, log, clock, entropy, settings, reader, passwords, sessions, threepids),
+        admin=AccountAdmin(database, log, clock, entropy, settings, reader, passwords, sessions, threepids, last_seen),
         last_seen=last_seen,
         passwords=passwords,
         shared_rooms=ports.shared_rooms,
         threepids=threepids,
+        audit=ports.audit,
     )
 
 

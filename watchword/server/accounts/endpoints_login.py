@@ -1,6 +1,7 @@
 """The doors of sessions: login, refresh, logout, whoami, and what administrators do to an account."""
 
 from watchword.base.errors import Forbidden, NotFound
+from watchword.edge.auditing import Deed
 from watchword.edge.authentication import bearer_token
 from watchword.edge.endpoint import Auth, Body, Endpoint, Rate
 from watchword.edge.replies import Reply
@@ -63,7 +64,11 @@ async def whoami(request: Request, requester: Requester, accounts: Accounts) -> 
 
 
 async def whois(request: Request, requester: Requester, accounts: Accounts) -> Reply:
-    return Reply.json(await accounts.admin.whois(requester, request.param("userId", parse_user_id)))
+    user_id = request.param("userId", parse_user_id)
+    found = await accounts.admin.whois(requester, user_id)
+    if user_id != requester.user_id:
+        await accounts.audit.read(Deed.asked(request, requester.user_id, "user.whois", user_id))
+    return Reply.json(found)
 
 
 async def see_lock(request: Request, requester: Requester, accounts: Accounts) -> Reply:
@@ -73,7 +78,10 @@ async def see_lock(request: Request, requester: Requester, accounts: Accounts) -
 
 async def set_lock(request: Request, requester: Requester, accounts: Accounts) -> Reply:
     locked = _flag(request, requester, "locked")
-    await accounts.admin.set_locked(requester, request.param("userId", parse_user_id), locked)
+    user_id = request.param("userId", parse_user_id)
+    async with accounts.audit.act(Deed.asked(request, requester.user_id, "user.lock", user_id)) as entry:
+        entry.add(locked=locked)
+        await accounts.admin.set_locked(requester, user_id, locked, also=entry)
     return Reply.json({"locked": locked})
 
 
@@ -84,7 +92,10 @@ async def see_suspension(request: Request, requester: Requester, accounts: Accou
 
 async def set_suspension(request: Request, requester: Requester, accounts: Accounts) -> Reply:
     suspended = _flag(request, requester, "suspended")
-    await accounts.admin.set_suspended(requester, request.param("userId", parse_user_id), suspended)
+    user_id = request.param("userId", parse_user_id)
+    async with accounts.audit.act(Deed.asked(request, requester.user_id, "user.suspend", user_id)) as entry:
+        entry.add(suspended=suspended)
+        await accounts.admin.set_suspended(requester, user_id, suspended, also=entry)
     return Reply.json({"suspended": suspended})
 
 

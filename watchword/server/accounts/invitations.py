@@ -16,7 +16,9 @@ from watchword.server.accounts import tables
 from watchword.server.accounts.commands import CreateInvitation, Invitation
 from watchword.server.accounts.decide import invitation_is_open, invitation_refusal, is_registration_token
 from watchword.server.accounts.tokens import token_hash
-from watchword.storage import Database, Tx
+from watchword.storage import Also, Database, Tx
+
+_DIGITS_MAX = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Invitations:
         self._entropy = entropy
         self._reservations: dict[int, dict[str, int]] = {}
 
-    async def create(self, command: CreateInvitation) -> NewInvitation:
+    async def create(self, command: CreateInvitation, also: Also | None = None) -> NewInvitation:
         """Make one. Raises BadRequest, or Conflict if the wished token exists."""
         refused = invitation_refusal(command.uses_allowed, command.label, command.invite_to, command.token)
         if refused is not None:
@@ -63,6 +65,8 @@ class Invitations:
             invitation_id = await tables.insert_invitation(tx, token_hash(token), made)
             if invitation_id is None:
                 raise Conflict("M_INVALID_PARAM", "This registration token exists already.")
+            if also is not None:
+                await also(tx)
         return NewInvitation(replace(made, invitation_id=invitation_id), token)
 
     async def list(self, limit: int = limits.invitations_page_max) -> Sequence[Invitation]:
@@ -71,10 +75,34 @@ class Invitations:
             found = await tables.invitations(tx, min(limit, limits.invitations_page_max))
         return [self._with_pending(invitation) for invitation in found]
 
-    async def revoke(self, invitation_id: int) -> bool:
+    async def one(self, name: str) -> Invitation | None:
+        """An invitation by its token, or by `~` and its number: what is shown of it, as the token is not kept."""
+        number = name.removeprefix("~")
+        async with self._database.read() as tx:
+            found = await tables.invitation_by_hash(tx, token_hash(name))
+            if found is None and name != number and number.isascii() and number.isdigit() and len(number) <= _DIGITS_MAX:
+                found = await tables.invitation(tx, int(number))
+        return None if found is None else self._with_pending(found)
+
+    async def revoke(self, invitation_id: int, also: Also | None = None) -> bool:
         """End an invitation; False if there is none, or it was revoked before."""
         async with self._database.write() as tx:
-            return await tables.revoke_invitation(tx, invitation_id, self._clock.now_ms())
+            revoked = await tables.revoke_invitation(tx, invitation_id, self._clock.now_ms())
+            if revoked and also is not None:
+                await also(tx)
+        return revoked
+
+    async def change(
+        self, invitation_id: int, *, uses_allowed: int | None, expires_ts: int | None, also: Also | None = None
+    ) -> None:
+        """Say anew how often and until when an invitation is good. Raises BadRequest."""
+        refused = invitation_refusal(uses_allowed, "", (), None)
+        if refused is not None:
+            raise refused.error()
+        async with self._database.write() as tx:
+            await tables.change_invitation(tx, invitation_id, uses_allowed, expires_ts)
+            if also is not None:
+                await also(tx)
 
     async def is_valid(self, token: str) -> bool:
         """Whether a newcomer could begin with this token now."""

@@ -30,7 +30,7 @@ from watchword.server.accounts.tokens import token_hash, unknown_token
 from watchword.server.accounts.uia import InteractiveAuthentication
 from watchword.server.accounts.uia_stages import REGISTER, UiaSession
 from watchword.server.changes import AccountCreated, Change
-from watchword.storage import Database, Log, Tx
+from watchword.storage import Also, Database, Log, Tx
 
 _GENERATED = "abcdefghijkmnpqrstuvwxyz23456789"
 
@@ -176,13 +176,22 @@ class Registrar:
         return await self.create(CreateAccount(user_id, None, appservice_id=appservice_id), wish)
 
     async def register_as_operator(
-        self, username: str, password: str, *, admin: bool, device_name: str | None = None, wants_login: bool = True
+        self,
+        username: str,
+        password: str | None,
+        *,
+        admin: bool,
+        device_name: str | None = None,
+        wants_login: bool = True,
+        also: Also | None = None,
     ) -> Registered:
-        """An account made by somebody who proved to be the operator. Raises BadRequest."""
+        """An account made by who proved to be the operator; without a password nobody can log in. Raises BadRequest."""
         user_id = await self.check_name(username)
-        self.check_password(password)
+        if password is not None:
+            self.check_password(password)
         wish = Registration(username, password, None, device_name, wants_login=wants_login, refreshable=False)
-        return await self.create(CreateAccount(user_id, await self.passwords.hash(password), is_admin=admin), wish)
+        password_hash = None if password is None else await self.passwords.hash(password)
+        return await self.create(CreateAccount(user_id, password_hash, is_admin=admin), wish, also)
 
     def check_password(self, password: str) -> None:
         """Raises BadRequest M_WEAK_PASSWORD."""
@@ -210,8 +219,11 @@ class Registrar:
         # Ten characters of 32: that two newcomers draw the same one is refused like any name in use.
         return await self.check_name(self.entropy.letters(10, _GENERATED) if username is None else username)
 
-    async def create(self, command: CreateAccount, wish: Registration) -> Registered:
-        """Commit the account, its first session and the news of it. Raises BadRequest M_USER_IN_USE, Forbidden."""
+    async def create(self, command: CreateAccount, wish: Registration, also: Also | None = None) -> Registered:
+        """Commit the account, its first session and the news of it. Raises BadRequest M_USER_IN_USE, Forbidden.
+
+        also: what else is written in the same transaction.
+        """
         tokens: Tokens | None = None
         async with self.database.write() as tx:
             await self._insert(tx, command)
@@ -221,6 +233,8 @@ class Registrar:
             if wish.wants_login:
                 opened = OpenSession(command.user_id, wish.device_id, wish.device_name, wish.refreshable)
                 tokens = await self.sessions.open(tx, opened)
+            if also is not None:
+                await also(tx)
         return Registered(command.user_id, tokens)
 
     async def _insert(self, tx: Tx, command: CreateAccount) -> None:

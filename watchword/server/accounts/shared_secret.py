@@ -11,6 +11,7 @@ from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.base.entropy import Entropy
 from watchword.base.errors import BadRequest, Forbidden, NotFound
+from watchword.edge.auditing import Audit, Deed
 from watchword.edge.request import Request
 from watchword.server.accounts.registration import Registered, Registrar
 
@@ -20,11 +21,12 @@ _NONCE_BYTES = 32
 class SharedSecretRegistration:
     """Gives nonces and redeems them. A nonce is good once, for a minute."""
 
-    def __init__(self, secret: str | None, registrar: Registrar, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, secret: str | None, registrar: Registrar, clock: Clock, entropy: Entropy, audit: Audit) -> None:
         self._secret = secret
         self._registrar = registrar
         self._clock = clock
         self._entropy = entropy
+        self._audit = audit
         self._nonces: OrderedDict[str, int] = OrderedDict()
 
     def nonce(self) -> str:
@@ -53,7 +55,11 @@ class SharedSecretRegistration:
         if not hmac.compare_digest(expected.encode(), _bytes(mac)):
             raise Forbidden("The HMAC is wrong.")
         wants_login = not request.field_or("inhibit_login", bool, False)
-        return await self._registrar.register_as_operator(username, password, admin=admin, wants_login=wants_login)
+        async with self._audit.act(Deed.asked(request, None, "user.create", username)) as entry:
+            entry.add(admin=admin, by_shared_secret=True)
+            return await self._registrar.register_as_operator(
+                username, password, admin=admin, wants_login=wants_login, also=entry
+            )
 
     def _required_secret(self) -> str:
         if not self._secret:

@@ -362,3 +362,12 @@ async def erased_users(tx: ReadTx) -> list[UserId]:
     """Whoever asked at the end of his account that newcomers get redacted copies of what he said."""
     rows = await tx.fetch_all("SELECT user_id FROM accounts WHERE is_erased = 1")
     return [UserId(row[0]) for row in rows]
+
+
+async def change_invitation(tx: Tx, invitation_id: int, uses_allowed: int | None, expires_ts: int | None) -> None:
+    await tx.execute(
+        "UPDATE invitations SET uses_allowed = ?, expires_ts = ? WHERE invitation_id = ?",
+        uses_allowed,
+        expires_ts,
+        invitation_id,
+    )
