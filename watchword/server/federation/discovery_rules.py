@@ -124,7 +124,7 @@ def delegated_address(body: bytes) -> ServerAddress | None:
     """What a well-known answer delegates to; None if it is not valid, which counts as no delegation."""
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also where the bytes are no UTF-8, which is no DecodeError
         return None
     name = answer.get("m.server") if isinstance(answer, dict) else None
     return parse_address(name) if isinstance(name, str) else None

@@ -90,6 +90,7 @@ def test_weights_decide_inside_a_priority() -> None:
         (b"[]", None),
         (b"{", None),
         (b"\xff", None),
+        (b'{"\xff":1,"m.server":"d.example:443"}', None),
         (b"[" * 100_000, None),
     ],
 )
