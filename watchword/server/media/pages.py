@@ -118,7 +118,7 @@ class Pages:
             async with self._open(url, "application/json", language) as answer:
                 encoded = await _beginning(answer, _EMBED_BYTES_MAX)
             return decide_previews.embedded(_decode(encoded)) if answer.status == 200 else {}
-        except (FetchFailed, NoPreview, msgspec.DecodeError, RecursionError):
+        except (FetchFailed, NoPreview, ValueError, RecursionError):  # ValueError: no JSON, or no UTF-8
             return {}
 
     async def _fetch_picture(self, seen: Seen, url: str, language: str) -> None:
