@@ -250,6 +250,7 @@ class Homeserver:
                 times=client,
                 addresses=IdentityLookups(self.outside.services.identity, self._fetcher),
                 bans=bans,
+                alias_owners=queries,
             ),
             settings.room_limits(config),
         )

@@ -51,6 +51,10 @@ class Queries:
         asked = [each for each in self.authority.registrations if each.wants_alias(alias)]
         return await self._any_has(asked, f"/rooms/{quote(alias, safe='')}")
 
+    def may_name(self, alias: RoomAlias, appservice_id: str | None) -> bool:
+        """Whether somebody may take an alias: not one that another service has to itself."""
+        return self.authority.may_name(alias, appservice_id)
+
     async def _any_has(self, registrations: Sequence[Registration], path: str) -> bool:
         for registration in registrations:
             answer = await self._get(registration, path)

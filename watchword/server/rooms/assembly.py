@@ -24,6 +24,8 @@ from watchword.server.rooms.ports import (
     NO_BANS,
     NO_INVITATION_SERVERS,
     NO_PUSH_RULES,
+    NOBODY_OWNS_ALIASES,
+    AliasOwners,
     EventSignatures,
     InvitationServers,
     RemoteServers,
@@ -74,6 +76,7 @@ class RoomPorts:
     push_rules: RoomPushRules = NO_PUSH_RULES
     addresses: InvitationServers = NO_INVITATION_SERVERS
     bans: StandingBans = NO_BANS
+    alias_owners: AliasOwners = NOBODY_OWNS_ALIASES
     directories: RemoteDirectories | None = None
     times: RemoteTimes | None = None
 
@@ -130,7 +133,7 @@ def assemble_rooms(
     writer = RoomWriter(database, registry, appender, sent, events, names, ports.identity, clock, entropy, policy)
     sights = Sights(names, events, sent, Horizon(limits.retention, clock), ports.accounts.erased)
     bundles = Bundles(database, names, events, sights, ports.accounts)
-    reader = RoomReader(database, registry, events, sights, memberships, server_name, clock, bundles)
+    reader = RoomReader(database, registry, events, sights, memberships, server_name, clock, bundles, ports.alias_owners)
     ephemeral = Ephemeral(database, log, names, events, registry, Typing(clock), clock)
     directory = Directory(database, reader, server_name, ports.directories)
     directory.published.listen(log)

@@ -32,10 +32,12 @@ class Directory:
     def __post_init__(self) -> None:
         object.__setattr__(self, "published", PublishedRooms(self.database, self.reader, self.remote))
 
-    async def set_alias(self, alias: RoomAlias, room_id: RoomId, user_id: UserId) -> None:
-        """Take an alias for a room that the user is in. Raises Conflict, BadRequest, Forbidden."""
+    async def set_alias(self, alias: RoomAlias, room_id: RoomId, user_id: UserId, appservice_id: str | None = None) -> None:
+        """Take an alias for a room that the user is in. Raises Conflict, BadRequest, also M_EXCLUSIVE, Forbidden."""
         if domain_of(alias) != self.server_name:
             raise BadRequest("M_INVALID_PARAM", "The alias is not on this server.")
+        if not self.reader.alias_owners.may_name(alias, appservice_id):
+            raise BadRequest("M_EXCLUSIVE", "This alias is reserved for an application service.")
         room = await self.reader.room(room_id)
         if room is None or room.members.membership.get(user_id) != "join":
             raise Forbidden("You are not in this room.")

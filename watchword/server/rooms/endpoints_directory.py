@@ -22,7 +22,8 @@ async def get_alias(request: Request, _requester: Requester | None, doors: RoomD
 
 async def put_alias(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
     alias = request.param("roomAlias", parse_room_alias)
-    await doors.directory.set_alias(alias, request.field_parsed("room_id", parse_room_id), requester.user_id)
+    room_id = request.field_parsed("room_id", parse_room_id)
+    await doors.directory.set_alias(alias, room_id, requester.user_id, requester.appservice_id)
     return Reply.EMPTY
 
 

@@ -11,7 +11,7 @@ from watchword.edge.replies import Reply
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester
 from watchword.protocol import event_types
-from watchword.protocol.ids import EventId, RoomId, UserId, parse_event_id, parse_user_id
+from watchword.protocol.ids import EventId, RoomAlias, RoomId, UserId, parse_event_id, parse_user_id
 from watchword.protocol.room_versions import ROOM_VERSIONS
 from watchword.server.rooms.commands import ChangeMembership, CreateRoom, InviteAddress, SendEvent
 from watchword.server.rooms.creation import PRESETS
@@ -43,7 +43,7 @@ async def create_room(request: Request, requester: Requester, doors: RoomDoors) 
         version=version,
         preset=preset,
         is_public=visibility == "public",
-        alias=None if alias_name is None else _alias(alias_name, doors),
+        alias=None if alias_name is None else _alias(alias_name, requester, doors),
         name=request.field_or_none("name", str),
         topic=request.field_or_none("topic", str),
         invite=_invitees(request, requester),
@@ -68,10 +68,12 @@ def _addresses(request: Request, requester: Requester, doors: RoomDoors) -> Sequ
     return [doors.addresses.check(address_of(object_of(entry, "invite_3pid"), nowhere, requester.user_id)) for entry in listed]
 
 
-def _alias(name: str, doors: RoomDoors) -> str:
+def _alias(name: str, requester: Requester, doors: RoomDoors) -> str:
     alias = f"#{name}:{doors.server_name}"
     if ":" in name or "\0" in name or not name or len(alias.encode()) > 255:
         raise BadRequest("M_INVALID_PARAM", "room_alias_name is not valid.")
+    if not doors.reader.alias_owners.may_name(RoomAlias(alias), requester.appservice_id):
+        raise BadRequest("M_EXCLUSIVE", "This alias is reserved for an application service.")
     return alias
 
 

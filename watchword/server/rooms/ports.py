@@ -333,3 +333,28 @@ class RemoteRooms(Protocol):
     async def knock(self, command: ChangeMembership, via: Sequence[ServerName]) -> None:
         """Knock through one of these servers."""
         ...
+
+
+class AliasOwners(Protocol):
+    """Who has aliases of this server to himself, and rooms that exist only once somebody asks. Fitted by appservices."""
+
+    def may_name(self, alias: RoomAlias, appservice_id: str | None) -> bool:
+        """Whether somebody may take an alias. appservice_id: the application service that asks, if one does."""
+        ...
+
+    async def make_alias(self, alias: RoomAlias) -> bool:
+        """Ask, over the network, for a room of an alias that names none; True if there is one now."""
+        ...
+
+
+class NobodyOwnsAliases:
+    """A server where aliases are everybody's."""
+
+    def may_name(self, alias: RoomAlias, appservice_id: str | None) -> bool:
+        return True
+
+    async def make_alias(self, alias: RoomAlias) -> bool:
+        return False
+
+
+NOBODY_OWNS_ALIASES = NobodyOwnsAliases()

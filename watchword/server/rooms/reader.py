@@ -18,6 +18,7 @@ from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, UserI
 from watchword.server.rooms import history, member_tables, records, relation_tables, tables
 from watchword.server.rooms.event_filters import EVERYTHING, RoomEventFilter
 from watchword.server.rooms.memberships import Memberships
+from watchword.server.rooms.ports import NOBODY_OWNS_ALIASES, AliasOwners
 from watchword.server.rooms.records import MembershipRow
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.relations_bundling import Bundles
@@ -59,6 +60,7 @@ class RoomReader:
     server_name: ServerName
     clock: Clock
     bundles: Bundles
+    alias_owners: AliasOwners = NOBODY_OWNS_ALIASES
 
     # For features upstairs
 
@@ -342,8 +344,13 @@ class RoomReader:
             return await member_tables.aliases_of(tx, room_id, limits.messages_page_max)
 
     async def resolve_alias(self, alias: RoomAlias) -> tuple[RoomId, Sequence[ServerName]] | None:
-        """A local alias: its room and servers to join it through."""
+        """A local alias: its room and servers to join it through. May ask over the network for a room: hold no lock.
+
+        Spec: application-service-api#querying
+        """
         found = await self.alias(alias)
+        if found is None and await self.alias_owners.make_alias(alias):
+            found = await self.alias(alias)
         if found is None:
             return None
         servers = await self.servers_in_room(found[0])

@@ -90,3 +90,28 @@ async def test_a_service_of_the_old_paths_is_asked_there(house: House, bridge: B
     user = {"userid": GHOST, "protocol": "irc", "fields": {}}
     bridge.answers[old] = (200, [user])
     assert await house.ask("GET", "thirdparty/user/irc", by=alice) == (200, [user])
+
+
+async def test_nobody_else_takes_an_alias_of_its_own(house: House) -> None:
+    alice = await house.person("alice")
+    room_id = await house.room(by=alice)
+    alias = f"#irc_matrix:{HERE}"
+    status, answer = await house.ask("PUT", f"directory/room/{quote(alias)}", {"room_id": room_id}, by=alice)
+    assert (status, answer["errcode"]) == (400, "M_EXCLUSIVE")
+    status, answer = await house.ask("POST", "createRoom", {"room_alias_name": "irc_matrix"}, by=alice)
+    assert (status, answer["errcode"]) == (400, "M_EXCLUSIVE")
+    assert (await house.ask("POST", "createRoom", {"room_alias_name": "irc_matrix"}))[0] == 200
+
+
+async def test_a_room_is_made_when_somebody_asks_for_its_alias(house: House) -> None:
+    alice = await house.person("alice")
+
+    async def made() -> Any:
+        await house.room(room_alias_name="irc_matrix")
+        return {}
+
+    alias = f"#irc_matrix:{HERE}"
+    house.bridge.answers[f"/_matrix/app/v1/rooms/{alias}"] = (200, made)
+    status, answer = await house.ask("POST", f"join/{quote(alias)}", {}, by=alice)
+    assert status == 200, answer
+    assert (await house.ask("GET", f"directory/room/{quote('#irc_nowhere:' + HERE)}", by=alice))[0] == 404
