@@ -15,6 +15,7 @@ from watchword.server.accounts.commands import AccountSettings
 from watchword.server.accounts.devices import Devices
 from watchword.server.accounts.invitations import Invitations
 from watchword.server.accounts.last_seen import LastSeen
+from watchword.server.accounts.listing import AccountListing
 from watchword.server.accounts.login import Logins
 from watchword.server.accounts.login_tokens import LoginTokens
 from watchword.server.accounts.password_check import PasswordCheck
@@ -97,6 +98,7 @@ class Accounts:
     shared_rooms: SharedRooms
     threepids: Threepids
     audit: Audit
+    listing: AccountListing
 
     async def close(self) -> None:
         """Write what is only in memory and stop the threads. Before the database closes."""
@@ -140,6 +142,7 @@ def assemble_accounts(
         shared_rooms=ports.shared_rooms,
         threepids=threepids,
         audit=ports.audit,
+        listing=AccountListing(database, clock),
     )
 
 
