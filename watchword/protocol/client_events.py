@@ -17,6 +17,7 @@ from watchword.protocol import canonical_json
 from watchword.protocol.events import Pdu
 from watchword.protocol.ids import EventId, RoomId
 from watchword.protocol.room_versions import RoomVersion
+from watchword.protocol.sticky import sticky_of
 
 
 def client_event_base(pdu: Pdu, version: RoomVersion) -> bytes:
@@ -36,6 +37,9 @@ def client_event_base(pdu: Pdu, version: RoomVersion) -> bytes:
     if pdu.redacts is not None:
         event["redacts"] = pdu.redacts
         event["content"] = {**pdu.content, "redacts": pdu.redacts}
+    sticky = sticky_of(pdu.json)
+    if sticky is not None:
+        event[sticky.naming.key] = pdu.json[sticky.naming.key]
     return _encode(event, version)[:-1]
 
 
@@ -63,11 +67,12 @@ def encode_unsigned(
     prev_content: bytes | None = None,
     redacted_because: bytes | None = None,
     relations: bytes | None = None,
+    others: Mapping[str, str | int] | None = None,
 ) -> bytes:
     """Write `unsigned` with the members that are not None; b"" if there are none.
 
     membership: the reader's own at the time of the event. prev_content, redacted_because (a finished client event) and
-    relations (the object `m.relations`) are encoded already.
+    relations (the object `m.relations`) are encoded already. others: what few events have, by name.
     """
     members = []
     if age_ms is not None:
@@ -84,6 +89,8 @@ def encode_unsigned(
         members.append(b'"redacted_because":' + redacted_because)
     if relations is not None:
         members.append(b'"m.relations":' + relations)
+    for name, value in (others or {}).items():
+        members.append(b"%b:%b" % (orjson.dumps(name), orjson.dumps(value)))
     return b"{%b}" % b",".join(members) if members else b""
 
 

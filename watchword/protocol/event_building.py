@@ -21,6 +21,7 @@ from watchword.protocol.ids import EventId, RoomId, ServerName, UserId, is_ident
 from watchword.protocol.redaction import redact
 from watchword.protocol.room_versions import RoomVersion
 from watchword.protocol.signatures import SigningKey
+from watchword.protocol.sticky import Sticky
 
 
 class EventDraft(msgspec.Struct, frozen=True, gc=False):
@@ -30,6 +31,7 @@ class EventDraft(msgspec.Struct, frozen=True, gc=False):
     redacts: the target of a redaction; put where the room version wants it.
     event_id: only in room versions 1 and 2, where the sender names the event.
     reference_hashes: only in room versions 1 and 2, of every event in prev_events and auth_events; b"" if not known.
+    sticky: None for all but those that are to be sticky.
     """
 
     type: str
@@ -44,6 +46,7 @@ class EventDraft(msgspec.Struct, frozen=True, gc=False):
     redacts: EventId | None = None
     event_id: EventId | None = None
     reference_hashes: Mapping[EventId, bytes] = {}
+    sticky: Sticky | None = None
 
 
 class BuiltEvent(NamedTuple):
@@ -111,6 +114,8 @@ def _fields(draft: EventDraft, version: RoomVersion) -> dict[str, Any]:
             json["content"] = {**draft.content, "redacts": draft.redacts}
         else:
             json["redacts"] = draft.redacts
+    if draft.sticky is not None:
+        json[draft.sticky.naming.key] = {"duration_ms": draft.sticky.duration_ms}
     if version.event_ids_in_events:
         json["event_id"] = draft.event_id
         json["auth_events"] = _pairs(draft.auth_events, draft.reference_hashes)

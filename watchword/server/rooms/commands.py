@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from watchword.protocol.ids import EventId, RoomId, UserId
+from watchword.protocol.sticky import Sticky
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,21 @@ class SendEvent:
     redacts: EventId | None = None
     transaction: Transaction | None = None
     ts: int | None = None
+    sticky: Sticky | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaterEvent:
+    """An event to be sent later, as a client asks for it. content: as the client gave it; delay_ms: at least 1."""
+
+    room_id: RoomId
+    type: str
+    content: Mapping[str, Any]
+    delay_ms: int
+    state_key: str | None = None
+    transaction: Transaction | None = None
+    ts: int | None = None
+    sticky: Sticky | None = None
 
 
 @dataclass(frozen=True, slots=True)

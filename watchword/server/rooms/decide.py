@@ -16,6 +16,7 @@ from watchword.protocol.ids import EventId, RoomId, UserId, domain_of
 from watchword.protocol.power_levels import PowerLevels
 from watchword.protocol.relations import may_be_thread_root, thread_root
 from watchword.protocol.room_versions import RoomVersion
+from watchword.protocol.sticky import Sticky
 from watchword.server.rooms.commands import ChangeMembership, SendEvent
 
 MAX_DEPTH = (1 << 53) - 1
@@ -62,6 +63,7 @@ class Draft:
     depth: int
     prev_events: Sequence[EventId]
     auth_events: Sequence[EventId]
+    sticky: Sticky | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,7 @@ def draft_event(room: RoomSnapshot, command: SendEvent, ts: int) -> Draft:
         depth,
         prev_events,
         tuple(room.state[key] for key in keys if key in room.state),
+        command.sticky,
     )
 
 

@@ -11,18 +11,23 @@ from watchword.edge.request import Request
 from watchword.edge.requester import Requester
 from watchword.protocol.ids import RoomId, ServerName, UserId, parse_room_alias, parse_room_id, parse_server_name
 from watchword.protocol.room_versions import DEFAULT_ROOM_VERSION
+from watchword.protocol.sticky import DURATION_MS_MAX, IN_USE, STABLE, Sticky
 from watchword.server.accounts.user_data import UserData
 from watchword.server.rooms.commands import InviteAddress, Transaction
 from watchword.server.rooms.directory import Directory
 from watchword.server.rooms.ephemeral import Ephemeral
 from watchword.server.rooms.membership import VIA_MAX, Membership
 from watchword.server.rooms.pages import Pages
+from watchword.server.rooms.ports import NO_DELAYS, DelayedSends
+from watchword.server.rooms.posting import Posting
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.relations_assembly import Relations
 from watchword.server.rooms.third_party_invites import ThirdPartyInvites
 from watchword.server.rooms.upgrade import RoomUpgrader
 from watchword.server.rooms.view import Reader
 from watchword.server.rooms.writer import RoomWriter
+
+DELAY = "org.matrix.msc4140.delay"
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,12 @@ class RoomDoors:
     clock: Clock
     server_name: ServerName
     default_room_version: str = DEFAULT_ROOM_VERSION
+    delays: DelayedSends = NO_DELAYS
+
+    @property
+    def posting(self) -> Posting:
+        """Sends state."""
+        return Posting(self.writer, self.reader, self.membership, self.directory)
 
 
 def reader_of(requester: Requester) -> Reader:
@@ -73,6 +84,26 @@ def via_of(request: Request) -> Sequence[ServerName]:
 def room_of(request: Request) -> RoomId:
     """The room of the path."""
     return request.param("roomId", parse_room_id)
+
+
+def sticky_of(request: Request) -> Sticky | None:
+    """For how long a client wants its event to be sticky. Raises BadRequest. Spec: proposals/4354"""
+    for naming in (STABLE, IN_USE):
+        if naming.query in request.query:
+            duration_ms = request.query_int(naming.query, 0)
+            if duration_ms > DURATION_MS_MAX:
+                raise BadRequest("M_INVALID_PARAM", f"{naming.query} must be at most {DURATION_MS_MAX}.")
+            return Sticky(duration_ms, naming)
+    return None
+
+
+def asked_of(request: Request) -> tuple[Sticky | None, int | None]:
+    """Whether an event is to be sticky, and after how many milliseconds it is to be sent, if not now. Raises BadRequest.
+
+    Spec: proposals/4140, as it was before delayed events had a path of their own
+    """
+    delay_ms = request.query_int(DELAY, 0, least=1) if DELAY in request.query else None
+    return sticky_of(request), delay_ms
 
 
 def address_of(body: Mapping[str, Any], room_id: RoomId, sender: UserId) -> InviteAddress:

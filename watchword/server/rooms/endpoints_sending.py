@@ -13,20 +13,19 @@ from watchword.edge.requester import Requester
 from watchword.protocol import event_types
 from watchword.protocol.ids import EventId, RoomAlias, RoomId, UserId, parse_event_id, parse_user_id
 from watchword.protocol.room_versions import ROOM_VERSIONS
-from watchword.server.rooms.commands import ChangeMembership, CreateRoom, InviteAddress, SendEvent
+from watchword.server.rooms.commands import CreateRoom, InviteAddress, LaterEvent, SendEvent
 from watchword.server.rooms.creation import PRESETS
-from watchword.server.rooms.doors import RoomDoors, address_of, object_of, room_of, transaction_of
+from watchword.server.rooms.doors import RoomDoors, address_of, asked_of, object_of, room_of, transaction_of
 from watchword.server.rooms.ephemeral import READ, READ_PRIVATE, Receipt
-from watchword.server.rooms.guests import check_join
 from watchword.server.rooms.mass_redactions import WithRelations
+from watchword.server.rooms.posting import redaction_of, require_not_suspended
 
 _INVITES_MAX = 1_000
 _INITIAL_STATE_MAX = 500
-_ACTIONS = ("join", "invite", "leave", "ban", "knock")
 
 
 async def create_room(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
-    _not_suspended(requester)
+    require_not_suspended(requester)
     version = request.field_or("room_version", str, doors.default_room_version)
     if version not in ROOM_VERSIONS:
         raise BadRequest("M_UNSUPPORTED_ROOM_VERSION", "This server does not support this room version.")
@@ -115,12 +114,16 @@ async def send(request: Request, requester: Requester, doors: RoomDoors) -> Repl
     redacts: EventId | None = None
     content = request.json
     if kind == event_types.REDACTION:
-        redacts = request.field_parsed("redacts", parse_event_id)
-        # Whether it stands in the content or beside it is the room version's business.
-        content = {key: value for key, value in content.items() if key != "redacts"}
+        content, redacts = redaction_of(content)
     else:
-        _not_suspended(requester)
-    command = SendEvent(room_id, requester.user_id, kind, content, None, redacts, transaction, _ts(request, requester))
+        require_not_suspended(requester)
+    # Few requests have a query: the others do not pay for what may be in it.
+    sticky, delay_ms = asked_of(request) if request.query_string else (None, None)
+    ts = _ts(request, requester)
+    if delay_ms is not None:
+        later = LaterEvent(room_id, kind, request.json, delay_ms, None, transaction, ts, sticky)
+        return Reply.json({"delay_id": await doors.delays.schedule(requester, later)})
+    command = SendEvent(room_id, requester.user_id, kind, content, None, redacts, transaction, ts, sticky)
     return Reply.json({"event_id": await doors.writer.send(command)})
 
 
@@ -154,39 +157,17 @@ def _rel_types(request: Request) -> Sequence[str]:
 
 
 async def put_state(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
-    _not_suspended(requester)
-    room_id, kind, state_key = room_of(request), request.params["eventType"], request.params.get("stateKey", "")
-    if kind == event_types.MEMBER:
-        return await _put_member(request, requester, doors)
-    if kind == event_types.CANONICAL_ALIAS and state_key == "":
-        await doors.directory.check_canonical_alias(room_id, request.json)
-    command = SendEvent(room_id, requester.user_id, kind, request.json, state_key, ts=_ts(request, requester))
-    return Reply.json({"event_id": await doors.writer.send(command)})
-
-
-async def _put_member(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
-    """A member event as plain state: the same rules as at the doors of membership."""
-    room_id = room_of(request)
-    if "stateKey" not in request.params:
+    require_not_suspended(requester)
+    room_id, kind = room_of(request), request.params["eventType"]
+    if kind == event_types.MEMBER and "stateKey" not in request.params:
         raise BadRequest("M_INVALID_PARAM", "The state key of a member event is a user ID.")
-    target = request.param("stateKey", parse_user_id)
-    action = request.field("membership", str)
-    if action not in _ACTIONS:
-        raise BadRequest("M_BAD_JSON", "There is no such membership.")
-    content = {key: value for key, value in request.json.items() if key != "membership"}
-    if action == "leave" and target != requester.user_id:
-        room = await doors.reader.room(room_id)
-        banned = room is not None and room.members.membership.get(target) == "ban"
-        action = "unban" if banned else "kick"
-    command = ChangeMembership(room_id, requester.user_id, target, action, content)
-    if action == "invite":
-        return Reply.json({"event_id": await doors.membership.invite(command)})
-    if action == "join":
-        await check_join(doors.reader, requester, room_id)
-    room = await doors.reader.room(room_id)
-    if action == "join" and room is not None and room.members.membership.get(target) == "join":
-        return Reply.json({"event_id": await doors.writer.renew_member(command)})
-    return Reply.json({"event_id": await doors.writer.change_membership(command)})
+    state_key, ts = request.params.get("stateKey", ""), _ts(request, requester)
+    _, delay_ms = asked_of(request) if request.query_string else (None, None)
+    if delay_ms is not None:
+        later = LaterEvent(room_id, kind, request.json, delay_ms, state_key, None, ts)
+        return Reply.json({"delay_id": await doors.delays.schedule(requester, later)})
+    command = SendEvent(room_id, requester.user_id, kind, request.json, state_key, ts=ts)
+    return Reply.json({"event_id": await doors.posting.post(requester, command)})
 
 
 async def set_receipt(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
@@ -232,11 +213,6 @@ async def set_typing(request: Request, requester: Requester, doors: RoomDoors) -
     timeout_ms = request.field_or("timeout", int, 30_000) if request.field("typing", bool) else 0
     await doors.ephemeral.set_typing(room_of(request), requester.user_id, max(0, timeout_ms))
     return Reply.EMPTY
-
-
-def _not_suspended(requester: Requester) -> None:
-    if requester.is_suspended:
-        raise Forbidden("Your account is suspended.", "M_USER_SUSPENDED")
 
 
 _ROOM = "/_matrix/client/v3/rooms/{roomId}"

@@ -127,8 +127,7 @@ class Membership:
         if domain_of(command.target) == self.server_name:
             profile = await self.member_content(command.target)
             content = {**profile, **command.content}
-            command = ChangeMembership(command.room_id, command.sender, command.target, "invite", content)
-            return await self.writer.change_membership(command)
+            return await self.writer.change_membership(replace(command, content=content))
         room = await self.registry.find(command.room_id)
         if room is None or not room.is_alive:
             raise Forbidden(NOT_IN_ROOM)

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from watchword.base.errors import BadRequest
+from watchword.edge.requester import Requester
 from watchword.protocol.ids import EventId, RoomAlias, RoomId, ServerName, UserId
 from watchword.protocol.room_versions import RoomVersion
-from watchword.server.rooms.commands import ChangeMembership
+from watchword.server.rooms.commands import ChangeMembership, LaterEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,24 @@ class NoPushRules:
 
 
 NO_PUSH_RULES = NoPushRules()
+
+
+class DelayedSends(Protocol):
+    """Events that are to be sent later. Fitted by `delayed.service.DelayedEvents`."""
+
+    async def schedule(self, requester: Requester, later: LaterEvent) -> str:
+        """Keep an event until its time; its ID as long as it waits. Raises Refusal."""
+        ...
+
+
+class NoDelays:
+    """A server that sends everything at once."""
+
+    async def schedule(self, requester: Requester, later: LaterEvent) -> str:
+        raise BadRequest("M_UNKNOWN", "This server sends no event later.")
+
+
+NO_DELAYS = NoDelays()
 
 
 class InviteToSign(Protocol):

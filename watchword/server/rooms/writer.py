@@ -233,6 +233,7 @@ class RoomWriter:
             draft.redacts,
             event_id,
             reference_hashes,
+            draft.sticky,
         )
         try:
             pdu, encoded = build_event(new, room.version, self.identity.server_name, self.identity.signing_key)
