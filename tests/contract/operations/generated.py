@@ -24,17 +24,20 @@ from tests.end_to_end.harness import shapes
 from tests.end_to_end.harness.shapes import Operation
 
 EXAMPLES = int(os.environ.get("WATCHWORD_EXAMPLES", "8"))
-"""How many requests of each of the three kinds an operation gets; a long run sets it to some hundreds."""
+"""How many requests that fit an operation gets, as many again that nearly do, half as many that do not; or some hundreds."""
 
-DETERMINED = settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    # What fails is reported as it was sent; the server remembers, so a shorter request would be another story.
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+
+def determined(examples: int) -> settings:
+    """Always the same examples. What fails is reported as it was sent: the server remembers, so there is no shrinking."""
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
 
 _ROOMS = ("{room:hall}", "{room:hall}", "{room:square}", "{room:gate}", "{room:space}", "{room:unknown}")
 _USERS = ("{user:me}", "{user:me}", "{user:owner}", "{user:member}", "{user:stranger}", "{user:nobody}", "{user:remote}")

@@ -97,7 +97,7 @@ def _unsignable(body: bytes | None) -> bool:
 
 
 def _examine(operation: Operation, kind: str, examination: Examination, ask: Callable[[Draft], None]) -> None:
-    @generated.DETERMINED
+    @generated.determined(generated.EXAMPLES // 2 if kind == "breaking" else generated.EXAMPLES)
     @given(st.deferred(lambda: _KINDS[kind](operation, examination.cast.values)))
     def examine(draft: Draft) -> None:
         if len(examination.wrong) < _SHOWN:
