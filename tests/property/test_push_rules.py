@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchword.base.errors import Refusal
-from watchword.protocol.push_conditions import PushContext, PushEvent
+from watchword.protocol.push_conditions import PushContext, PushEvent, Related
 from watchword.protocol.push_patterns import Pattern
 from watchword.protocol.push_rule_editing import add_rule
 from watchword.protocol.push_rules import KINDS, Actions, CompiledRules, RuleSet
@@ -20,6 +20,7 @@ NAMES = ("type", "content", "body", "room_id", "sender", "state_key", "m.mention
 CONDITION_KINDS = (
     *("event_match", "event_property_is", "event_property_contains", "room_member_count"),
     *("sender_notification_permission", "contains_display_name", "unknown"),
+    *("im.nheko.msc3664.related_event_match", "io.element.msc4306.thread_subscription"),
 )
 
 scalars = st.one_of(
@@ -38,6 +39,9 @@ conditions = values | st.fixed_dictionaries(
         "pattern": st.text("ab*?", max_size=6) | scalars,
         "value": values,
         "is": st.sampled_from((">1", "2", "x")) | scalars,
+        "rel_type": st.sampled_from(("m.thread", "m.in_reply_to")) | scalars,
+        "include_fallbacks": scalars,
+        "subscribed": scalars,
     },
 )
 actions = st.lists(st.sampled_from(("notify", "dont_notify")) | st.fixed_dictionaries({"set_tweak": scalars, "value": values}))
@@ -49,7 +53,8 @@ stored = st.dictionaries(st.sampled_from(KINDS), st.lists(rules | values, max_si
 
 
 def a_context(name: str | None) -> PushContext:
-    return PushContext(ME, name, 2, 0, lambda _: 50)
+    related = {"m.in_reply_to": Related(PushEvent({"sender": ME, "content": {"body": "ab"}}), is_fallback=True)}
+    return PushContext(ME, name, 2, 0, lambda _: 50, is_subscribed=name == "ab", related=related)
 
 
 @given(stored, events, st.sampled_from((None, "", "ab")))

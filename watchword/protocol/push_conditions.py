@@ -4,7 +4,7 @@ An event is taken apart once for all its readers: values are looked up on first 
 shared rules can hold at all. Whatever a condition says that we do not understand, it does not hold.
 Deliberately absent: rules and their order (`push_rules`).
 
-Spec: client-server-api#conditions-1, appendices#dot-separated-property-paths
+Spec: client-server-api#conditions-1, appendices#dot-separated-property-paths, proposals/3664, proposals/4306
 """
 
 import operator
@@ -17,12 +17,17 @@ import msgspec
 
 from watchword.base import limits
 from watchword.protocol.events import Pdu
+from watchword.protocol.ids import EventId
 from watchword.protocol.push_patterns import Pattern, contains_words
+from watchword.protocol.relations import relation_of, replied_to
 
 Path = tuple[str, ...]
 
 _ABSENT = object()
 _BODY: Path = ("content", "body")
+_REPLY = "m.in_reply_to"
+RELATED_EVENT_MATCH = "im.nheko.msc3664.related_event_match"
+THREAD_SUBSCRIPTION = "io.element.msc4306.thread_subscription"
 _COUNT = re.compile(r"(==|<=|>=|<|>)?([0-9]{1,15})")
 _COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
     "": operator.eq,
@@ -34,11 +39,40 @@ _COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
 }
 
 
+class Related(msgspec.Struct, frozen=True):
+    """An event that another one relates to. event: None if it is not known, or not for the reader to see.
+
+    is_fallback: whether the relation is there only for clients that know nothing of threads.
+    """
+
+    event: "PushEvent | None"
+    is_fallback: bool = False
+
+
+NOTHING_RELATED: Mapping[str, Related] = {}
+
+
+def relations_in(content: Mapping[str, Any]) -> Mapping[str, tuple[EventId, bool]]:
+    """What an event relates to: type of the relation → the other event, and whether that is only a fallback.
+
+    A reply counts as a relation of type `m.in_reply_to`. Spec: proposals/3664
+    """
+    found: dict[str, tuple[EventId, bool]] = {}
+    relation, reply = relation_of(content), replied_to(content)
+    if relation is not None:
+        found[relation.rel_type] = (relation.event_id, False)
+    if reply is not None:
+        found[_REPLY] = (reply, content["m.relates_to"].get("is_falling_back") is True)
+    return found
+
+
 class PushContext(msgspec.Struct, frozen=True):
     """The reader of an event, and the room at that event.
 
     display_name: the reader's in this room. member_count: joined members. sender_level: power level of the event's sender.
     notification_level: key → level needed to notify so (`PowerLevels.notification_level`).
+    is_subscribed: to the thread of the event; None if it is in none, or the reader takes no part in subscriptions.
+    related: what the event relates to, by the type of the relation.
     """
 
     user_id: str
@@ -46,6 +80,8 @@ class PushContext(msgspec.Struct, frozen=True):
     member_count: int
     sender_level: int
     notification_level: Callable[[str], int]
+    is_subscribed: bool | None = None
+    related: Mapping[str, Related] = NOTHING_RELATED
 
 
 class PushEvent:
@@ -224,6 +260,45 @@ class MentionsReader(_Personal):
         return context is not None and context.user_id in event.names(self.path)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ThreadSubscription(_Personal):
+    """The event is in a thread, to which the reader is subscribed, or is not. Spec: proposals/4306"""
+
+    subscribed: bool
+
+    def holds(self, _: PushEvent, context: PushContext | None) -> bool:
+        return context is not None and context.is_subscribed is self.subscribed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RelatedEventMatch(_Personal):
+    """The event relates to another in this way; and if there is a match, that one fits. Spec: proposals/3664"""
+
+    rel_type: str
+    match: EventMatch | None = None
+    include_fallbacks: bool = False
+
+    def holds(self, _: PushEvent, context: PushContext | None) -> bool:
+        related = None if context is None else context.related.get(self.rel_type)
+        if related is None or (related.is_fallback and not self.include_fallbacks):
+            return False
+        return self.match is None or (related.event is not None and self.match.holds(related.event, context))
+
+
+class RepliesToReader(_Personal):
+    """The event replies to one of the reader's: the default rule on replies, the same object for all."""
+
+    def holds(self, _: PushEvent, context: PushContext | None) -> bool:
+        related = None if context is None else context.related.get(_REPLY)
+        return (
+            context is not None
+            and related is not None
+            and related.event is not None
+            and not related.is_fallback
+            and related.event.sender == context.user_id
+        )
+
+
 def compile_condition(condition: object) -> Condition | None:
     """A condition as the client gave it, ready to be asked; None if it never holds (unknown kind, malformed, too long)."""
     if not isinstance(condition, Mapping):
@@ -233,6 +308,15 @@ def compile_condition(condition: object) -> Condition | None:
         return ContainsDisplayName()
     if kind == "room_member_count":
         return _compile_count(condition.get("is"))
+    if kind == THREAD_SUBSCRIPTION:
+        subscribed = condition.get("subscribed")
+        return ThreadSubscription(subscribed) if isinstance(subscribed, bool) else None
+    if kind == RELATED_EVENT_MATCH:
+        return _compile_related(condition)
+    return _compile_with_key(kind, condition)
+
+
+def _compile_with_key(kind: object, condition: Mapping[str, Any]) -> Condition | None:
     key = condition.get("key")
     if not isinstance(key, str):
         return None
@@ -263,6 +347,16 @@ def compile_body_match(pattern: object) -> EventMatch | None:
 def _compile_count(text: object) -> RoomMemberCount | None:
     found = _COUNT.fullmatch(text) if isinstance(text, str) else None
     return None if found is None else RoomMemberCount(_COMPARISONS[found[1] or ""], int(found[2]))
+
+
+def _compile_related(condition: Mapping[str, Any]) -> RelatedEventMatch | None:
+    rel_type, key, fallbacks = condition.get("rel_type"), condition.get("key"), condition.get("include_fallbacks", False)
+    if not isinstance(rel_type, str) or not isinstance(fallbacks, bool) or ("key" in condition) != ("pattern" in condition):
+        return None
+    if "key" not in condition:
+        return RelatedEventMatch(rel_type, None, fallbacks)
+    match = compile_match(parse_path(key), condition["pattern"]) if isinstance(key, str) else None
+    return None if match is None else RelatedEventMatch(rel_type, match, fallbacks)
 
 
 def _is_same(found: object, value: object) -> bool:

@@ -13,6 +13,8 @@ import msgspec
 
 from watchword.base import limits
 from watchword.base.errors import BadRequest, NotFound, TooLarge
+from watchword.protocol.default_push_rules import POSTCONTENT
+from watchword.protocol.push_conditions import RELATED_EVENT_MATCH
 from watchword.protocol.push_rules import KINDS, PushRule, RuleSet
 
 _PLAIN_ACTIONS = ("notify", "dont_notify", "coalesce")
@@ -73,6 +75,8 @@ def add_rule(
     """
     if kind not in KINDS:
         raise BadRequest("M_INVALID_PARAM", "There is no such kind of push rules.")
+    if kind == POSTCONTENT:
+        raise BadRequest("M_INVALID_PARAM", "Rules of this kind are predefined alone.")
     _check_rule_id(rule_id)
     new = _read_rule(kind, rule_id, body)
     all_rules = rules.of_kind(kind)
@@ -179,4 +183,6 @@ def _read_conditions(conditions: object) -> tuple[Mapping[str, Any], ...]:
     for condition in conditions:
         if not isinstance(condition, Mapping) or not isinstance(condition.get("kind"), str):
             raise BadRequest("M_BAD_JSON", "Each condition of a push rule has a kind.")
+        if condition["kind"] == RELATED_EVENT_MATCH and ("key" in condition) != ("pattern" in condition):
+            raise BadRequest("M_INVALID_PARAM", "This condition has both key and pattern, or none of them.")
     return tuple(conditions)

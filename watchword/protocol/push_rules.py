@@ -15,7 +15,17 @@ from typing import Any, Self
 import msgspec
 
 from watchword.base import limits
-from watchword.protocol.default_push_rules import DEFAULTS, MASTER, DefaultRule, conditions_for
+from watchword.protocol.default_push_rules import (
+    DEFAULTS,
+    DONT_EMAIL,
+    EVERY_CHOICE,
+    MASTER,
+    POSTCONTENT,
+    REPLY,
+    DefaultRule,
+    Predefined,
+    conditions_for,
+)
 from watchword.protocol.push_conditions import (
     AboutReader,
     Condition,
@@ -23,14 +33,17 @@ from watchword.protocol.push_conditions import (
     MentionsReader,
     PushContext,
     PushEvent,
+    RelatedEventMatch,
+    RepliesToReader,
     compile_body_match,
     compile_condition,
 )
 
-KINDS = ("override", "content", "room", "sender", "underride")
+KINDS = ("override", "content", POSTCONTENT, "room", "sender", "underride")
 """The kinds of rules, in the order in which they are asked."""
 
-_WITH_CONDITIONS = ("override", "underride")
+_WITH_CONDITIONS = ("override", POSTCONTENT, "underride")
+_TRUE_UNLESS_SAID = ("highlight", DONT_EMAIL)
 _ROOM_ID = ("room_id",)
 
 
@@ -63,7 +76,7 @@ class Actions(msgspec.Struct, frozen=True):
                 notify = True
             elif isinstance(action, Mapping) and isinstance(action.get("set_tweak"), str):
                 tweak = action["set_tweak"]
-                value = action.get("value", True if tweak == "highlight" else None)
+                value = action.get("value", True if tweak in _TRUE_UNLESS_SAID else None)
                 if value is not None:
                     tweaks[tweak] = value
         sound = tweaks.get("sound")
@@ -80,20 +93,21 @@ class RuleSet:
 
     override: tuple[PushRule, ...] = ()
     content: tuple[PushRule, ...] = ()
+    postcontent: tuple[PushRule, ...] = ()
     room: tuple[PushRule, ...] = ()
     sender: tuple[PushRule, ...] = ()
     underride: tuple[PushRule, ...] = ()
 
     @classmethod
-    def default(cls, user_id: str) -> "RuleSet":
+    def default(cls, user_id: str, predefined: Predefined = DEFAULTS) -> "RuleSet":
         """The rules of a user who has changed nothing."""
-        return cls.from_json({}, user_id)
+        return cls.from_json({}, user_id, predefined)
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], user_id: str) -> "RuleSet":
+    def from_json(cls, stored: Mapping[str, Any], user_id: str, predefined: Predefined = DEFAULTS) -> "RuleSet":
         """From what `to_json` gave, perhaps long ago: of predefined rules only actions and `enabled` are taken, so that
         rules predefined since appear and those removed since vanish. Malformed rules are left out."""
-        return cls(**{kind: _read_kind(kind, stored.get(kind), user_id) for kind in KINDS})
+        return cls(**{kind: _read_kind(stored.get(kind), kind, user_id, predefined.get(kind, ())) for kind in KINDS})
 
     def of_kind(self, kind: str) -> tuple[PushRule, ...]:
         """The rules of one of `KINDS`."""
@@ -128,11 +142,11 @@ def rule_to_json(kind: str, rule: PushRule) -> dict[str, Any]:
     return shown
 
 
-def _read_kind(kind: str, stored: object, user_id: str) -> tuple[PushRule, ...]:
+def _read_kind(stored: object, kind: str, user_id: str, predefined: Sequence[DefaultRule]) -> tuple[PushRule, ...]:
     entries = [entry for entry in stored if isinstance(entry, Mapping)] if isinstance(stored, list | tuple) else []
-    own = [rule for entry in entries if (rule := _read_own(kind, entry)) is not None]
+    own = [rule for entry in entries if (rule := _read_own(kind, entry)) is not None] if kind != POSTCONTENT else []
     by_id = {entry.get("rule_id"): entry for entry in entries if isinstance(entry.get("rule_id"), str)}
-    defaults = [_read_default(rule, by_id.get(rule.rule_id, {}), user_id) for rule in DEFAULTS.get(kind, ())]
+    defaults = [_read_default(rule, by_id.get(rule.rule_id, {}), user_id) for rule in predefined]
     first = [rule for rule in defaults if rule.rule_id == MASTER]
     # A rule stands in the set once: the first of its ID counts.
     distinct: dict[str, PushRule] = {}
@@ -287,13 +301,14 @@ class CompiledRules:
         compiler = _Compiler()
         override, override_defaults = compiler.kind("override", rules.override)
         content = _Rules(compiler.own(rules.content, "content"))
+        _, postcontent = compiler.kind(POSTCONTENT, rules.postcontent)
         underride, underride_defaults = compiler.kind("underride", rules.underride)
         by_room, by_sender = (
             {rule.rule_id: Actions.of(rule.actions) for rule in of_kind if rule.enabled}
             for of_kind in (rules.room, rules.sender)
         )
-        steps = (override, override_defaults, content, _ByRoom(by_room), _BySender(by_sender), underride, underride_defaults)
-        return cls(filter(None, steps))
+        middle = (content, postcontent, _ByRoom(by_room), _BySender(by_sender))
+        return cls(filter(None, (override, override_defaults, *middle, underride, underride_defaults)))
 
     def evaluate(self, event: PushEvent, context: PushContext) -> Actions:
         """What the first matching rule wants. One's own events never notify."""
@@ -317,8 +332,9 @@ class _Compiler:
     def kind(self, kind: str, rules: Sequence[PushRule]) -> tuple[_Rules, _Rules]:
         own = _Rules(self.own([rule for rule in rules if not rule.is_default], kind))
         defaults = [rule for rule in rules if rule.is_default]
-        if all(map(_is_untouched, defaults, DEFAULTS[kind])):
-            return own, _UNTOUCHED[kind]
+        untouched = _UNTOUCHED.get(tuple(rule.rule_id for rule in defaults))
+        if untouched is not None and all(map(_is_untouched, defaults)):
+            return own, untouched
         return own, _Rules(_predefined(rule.rule_id, rule.actions) for rule in defaults if rule.enabled)
 
     def own(self, rules: Iterable[PushRule], kind: str) -> Iterable[_Compiled]:
@@ -334,14 +350,16 @@ class _Compiler:
                 yield _Compiled(conditions, Actions.of(rule.actions))
 
     def _afford(self, conditions: Iterable[Condition]) -> bool:
-        cost = sum(condition.pattern.wildcard_characters for condition in conditions if isinstance(condition, EventMatch))
+        matches = [each.match if isinstance(each, RelatedEventMatch) else each for each in conditions]
+        cost = sum(match.pattern.wildcard_characters for match in matches if isinstance(match, EventMatch))
         if cost > self._budget:
             return False
         self._budget -= cost
         return True
 
 
-def _is_untouched(rule: PushRule, default: DefaultRule) -> bool:
+def _is_untouched(rule: PushRule) -> bool:
+    default = _BY_ID[rule.rule_id]
     return rule.enabled == default.enabled and list(rule.actions) == list(default.actions)
 
 
@@ -353,6 +371,7 @@ def _compile_default(rule: DefaultRule) -> tuple[Condition, ...]:
     about_reader: Mapping[str, Condition] = {
         ".m.rule.invite_for_me": AboutReader(),
         ".m.rule.is_user_mention": MentionsReader(),
+        REPLY: RepliesToReader(),
     }
     compiled = [compile_condition(condition) for condition in rule.conditions]
     if rule.rule_id in about_reader:
@@ -360,10 +379,14 @@ def _compile_default(rule: DefaultRule) -> tuple[Condition, ...]:
     return tuple(condition for condition in compiled if condition is not None)
 
 
-_CONDITIONS: Mapping[str, tuple[Condition, ...]] = {
-    rule.rule_id: _compile_default(rule) for rules in DEFAULTS.values() for rule in rules
+_BY_ID: Mapping[str, DefaultRule] = {
+    rule.rule_id: rule for choice in EVERY_CHOICE for rules in choice.values() for rule in rules
 }
-_UNTOUCHED: Mapping[str, _Rules] = {
-    kind: _Rules([_predefined(rule.rule_id, rule.actions) for rule in rules if rule.enabled], is_shared=True)
-    for kind, rules in DEFAULTS.items()
+_CONDITIONS: Mapping[str, tuple[Condition, ...]] = {rule_id: _compile_default(rule) for rule_id, rule in _BY_ID.items()}
+_UNTOUCHED: Mapping[tuple[str, ...], _Rules] = {
+    tuple(rule.rule_id for rule in rules): _Rules(
+        [_predefined(rule.rule_id, rule.actions) for rule in rules if rule.enabled], is_shared=True
+    )
+    for choice in EVERY_CHOICE
+    for rules in choice.values()
 }

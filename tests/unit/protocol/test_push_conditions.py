@@ -13,9 +13,12 @@ from watchword.protocol.push_conditions import (
     MentionsReader,
     PushContext,
     PushEvent,
+    Related,
+    RepliesToReader,
     compile_body_match,
     compile_condition,
     parse_path,
+    relations_in,
 )
 
 VECTORS = json.loads((Path(__file__).parents[2] / "data" / "vectors" / "push-conditions.json").read_text())
@@ -165,3 +168,73 @@ def test_a_value_looked_up_before_is_the_same_again() -> None:
 def test_nonsense_in_place_of_names_is_no_name() -> None:
     event = PushEvent({"room_id": [], "sender": 5})
     assert (event.room_id, event.sender) == ("", "")
+
+
+# Subscribed threads
+
+
+@pytest.mark.parametrize("subscribed", [True, False])
+def test_a_subscription_is_asked_about_where_there_is_a_thread(subscribed: bool) -> None:
+    condition = {"kind": "io.element.msc4306.thread_subscription", "subscribed": subscribed}
+    assert holds(condition, {}, a_context(is_subscribed=subscribed))
+    assert not holds(condition, {}, a_context(is_subscribed=not subscribed))
+    assert not holds(condition, {}, a_context(is_subscribed=None))
+
+
+def test_a_subscription_that_is_neither_never_holds() -> None:
+    assert compile_condition({"kind": "io.element.msc4306.thread_subscription", "subscribed": "yes"}) is None
+
+
+# Related events
+
+REPLY_TO_ME = {"kind": "im.nheko.msc3664.related_event_match", "rel_type": "m.in_reply_to", "key": "sender", "pattern": "@me:*"}
+
+
+def a_reply(to: str = "@me:hs", *, is_fallback: bool = False) -> PushContext:
+    return a_context(related={"m.in_reply_to": Related(PushEvent({"sender": to}), is_fallback)})
+
+
+def test_a_related_event_is_matched() -> None:
+    assert holds(REPLY_TO_ME, {}, a_reply())
+    assert not holds(REPLY_TO_ME, {}, a_reply("@you:hs"))
+    assert not holds(REPLY_TO_ME, {}, a_context())
+    assert not holds(REPLY_TO_ME, {}, a_context(related={"m.in_reply_to": Related(None)}))
+    assert not holds(REPLY_TO_ME, {}, a_context(related={"m.thread": Related(PushEvent({"sender": "@me:hs"}))}))
+
+
+def test_a_fallback_relation_counts_only_if_asked_for() -> None:
+    assert not holds(REPLY_TO_ME, {}, a_reply(is_fallback=True))
+    assert holds({**REPLY_TO_ME, "include_fallbacks": True}, {}, a_reply(is_fallback=True))
+
+
+def test_a_relation_alone_may_be_enough() -> None:
+    condition = {"kind": "im.nheko.msc3664.related_event_match", "rel_type": "m.replace"}
+    assert holds(condition, {}, a_context(related={"m.replace": Related(None)}))
+    assert not holds(condition, {}, a_reply())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"rel_type": None}, {"key": None}, {"pattern": None}, {"include_fallbacks": "yes"}],
+)
+def test_a_malformed_relation_never_holds(changes: Mapping[str, Any]) -> None:
+    assert compile_condition({**REPLY_TO_ME, **changes}) is None
+    assert compile_condition({name: value for name, value in REPLY_TO_ME.items() if name != "key"}) is None
+
+
+def test_the_rule_on_replies_asks_for_events_of_the_reader() -> None:
+    asked, event = RepliesToReader(), PushEvent({})
+    assert asked.holds(event, a_reply())
+    assert not asked.holds(event, a_reply("@you:hs"))
+    assert not asked.holds(event, a_reply(is_fallback=True))
+    assert not asked.holds(event, a_context(related={"m.in_reply_to": Related(None)}))
+    assert not asked.holds(event, a_context())
+    assert not asked.holds(event, None)
+
+
+def test_relations_are_read_from_the_content() -> None:
+    assert relations_in({}) == {}
+    reply = {"m.in_reply_to": {"event_id": "$a"}}
+    assert relations_in({"m.relates_to": reply}) == {"m.in_reply_to": ("$a", False)}
+    in_thread = {**reply, "rel_type": "m.thread", "event_id": "$root", "is_falling_back": True}
+    assert relations_in({"m.relates_to": in_thread}) == {"m.thread": ("$root", False), "m.in_reply_to": ("$a", True)}

@@ -32,7 +32,7 @@ def order(rules: RuleSet, kind: str) -> list[str]:
     return [rule.rule_id for rule in rules.of_kind(kind) if not rule.is_default]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "postcontent"])
 def test_a_new_rule_is_enabled_and_first_of_its_kind(kind: str) -> None:
     rules = with_rules(kind, "b", "a")
     assert order(rules, kind) == ["b", "a"]
@@ -177,3 +177,19 @@ def test_rules_about_a_room_hold_for_its_replacement_too() -> None:
 def test_rules_about_other_rooms_are_not_copied() -> None:
     rules = with_rules("room", "!else:hs")
     assert with_room_replaced(rules, "!old:hs", "!new:hs") == rules
+
+
+def test_the_kind_after_content_takes_no_rules_of_users() -> None:
+    with pytest.raises(BadRequest) as refused:
+        add_rule(DEFAULT, "postcontent", "x", {"actions": []})
+    assert refused.value.errcode == "M_INVALID_PARAM"
+    off = set_enabled(DEFAULT, "postcontent", ".io.element.msc4306.rule.unsubscribed_thread", False)
+    assert [rule.enabled for rule in off.postcontent] == [False, True]
+
+
+@pytest.mark.parametrize("half", [{"key": "sender"}, {"pattern": "@me:hs"}])
+def test_a_match_on_a_related_event_has_both_of_its_parts_or_none(half: dict[str, str]) -> None:
+    condition = {"kind": "im.nheko.msc3664.related_event_match", "rel_type": "m.thread"}
+    with pytest.raises(BadRequest):
+        add_rule(DEFAULT, "override", "x", {"actions": [], "conditions": [{**condition, **half}]})
+    assert add_rule(DEFAULT, "override", "x", {"actions": [], "conditions": [condition]}) != DEFAULT

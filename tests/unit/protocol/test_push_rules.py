@@ -4,7 +4,9 @@ from typing import Any
 import pytest
 
 from watchword.base import limits
-from watchword.protocol.push_conditions import PushContext, PushEvent
+from watchword.protocol.default_push_rules import predefined
+from watchword.protocol.push_conditions import RELATED_EVENT_MATCH as RELATED
+from watchword.protocol.push_conditions import PushContext, PushEvent, Related
 from watchword.protocol.push_rule_editing import add_rule, set_actions, set_enabled
 from watchword.protocol.push_rules import NOTHING, Actions, CompiledRules, RuleSet
 
@@ -83,6 +85,49 @@ class TestPredefinedRules:
         compiled = CompiledRules.of(rules)
         assert not compiled.evaluate(event, a_context()).notify
         assert not compiled.evaluate(event, a_context()).notify
+
+
+class TestRulesBeyondTheSpecification:
+    @pytest.mark.parametrize("kind", ["m.poll", "org.matrix.msc3381.poll"])
+    def test_a_poll_notifies_and_its_answers_do_not(self, kind: str) -> None:
+        assert evaluate(a_message(type=f"{kind}.start")) == Actions(notify=True)
+        assert evaluate(a_message(type=f"{kind}.end"), member_count=2).sound == "default"
+        own = a_rule(DEFAULT, "underride", "x", "notify")
+        assert not evaluate(a_message(type=f"{kind}.response"), own).notify
+
+    def test_a_subscribed_thread_sounds_even_in_a_room_with_a_rule(self) -> None:
+        rules = a_rule(DEFAULT, "room", "!Room:hs")
+        assert evaluate(a_message(), rules, is_subscribed=True).sound == "default"
+        assert not evaluate(a_message(), rules).notify
+
+    def test_another_thread_is_silent_unless_a_keyword_or_a_mention_is_in_it(self) -> None:
+        rules = a_rule(DEFAULT, "content", "cat", "notify", {"set_tweak": "highlight"}, pattern="cat")
+        assert not evaluate(a_message(), rules, is_subscribed=False).notify
+        assert evaluate(a_message("my cat"), rules, is_subscribed=False).highlight
+        assert evaluate(a_message(content={"m.mentions": {"user_ids": [ME]}}), rules, is_subscribed=False).highlight
+
+    def test_everything_encrypted_wakes_devices_if_so_chosen_but_not_in_a_muted_room(self) -> None:
+        rules = RuleSet.default(ME, predefined(encrypted_events=True))
+        found = evaluate(a_message(type="m.room.encrypted"), a_rule(rules, "room", "!Room:hs"))
+        assert found == Actions(notify=True, tweaks={"org.matrix.msc4062.dont_email": True})
+        condition = {"kind": "event_match", "key": "room_id", "pattern": "!Room:hs"}
+        muted = a_rule(rules, "override", "!Room:hs", conditions=[condition])
+        assert not evaluate(a_message(type="m.room.encrypted"), muted).notify
+
+    def test_replies_are_highlighted_if_so_chosen(self) -> None:
+        related = {"m.in_reply_to": Related(PushEvent({"sender": ME}))}
+        assert evaluate(a_message(), RuleSet.default(ME, predefined(replies=True)), related=related).highlight
+        assert not evaluate(a_message(), related=related).highlight
+
+    def test_wildcards_in_related_events_cost_as_much(self) -> None:
+        pattern = "?" * limits.push_pattern_characters_max
+        condition = {"kind": RELATED, "rel_type": "m.in_reply_to", "key": "content.body", "pattern": pattern}
+        related = {"m.in_reply_to": Related(PushEvent({"content": {"body": "x" * len(pattern)}}))}
+        rules = a_rule(DEFAULT, "override", "last", conditions=[condition])
+        rules = a_rule(rules, "override", "before", conditions=[{**condition, "rel_type": "m.thread"}])
+        assert not evaluate(a_message(), rules, related=related).notify
+        rules = a_rule(rules, "override", "first", conditions=[{**condition, "rel_type": "m.thread"}])
+        assert evaluate(a_message(), rules, related=related).notify
 
 
 class TestOwnRules:
