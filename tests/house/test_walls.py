@@ -29,6 +29,7 @@ _PLANTED: Mapping[str, tuple[str, str]] = {
     "tables-oauth": ("watchword.server.sync.planted", "watchword.server.oauth.tables"),
     "tables-search": ("watchword.server.sync.planted", "watchword.server.search.tables"),
     "tables-sliding": ("watchword.server.sync.planted", "watchword.server.sync.sliding.tables"),
+    "tables-notices": ("watchword.server.sync.planted", "watchword.server.notices.tables"),
     "tables-push": ("watchword.server.sync.planted", "watchword.server.push.tables"),
     "driver": ("watchword.server.rooms.planted", "apsw"),
 }

@@ -427,6 +427,20 @@ class Rooms(Struct, frozen=True):
     """Rooms made here."""
 
     default_version: Annotated[str, Meta(min_length=1, max_length=32, description="The version of rooms made here.")] = "12"
+    forget_left: Annotated[bool, _about("Whether rooms are forgotten for their users as soon as they left them.")] = False
+
+
+class Notices(Struct, frozen=True):
+    """What the server itself says to its users, in a room for each."""
+
+    localpart: Annotated[
+        str | None, Meta(pattern="^[a-z0-9._=/+-]+$", description="The name of the user who talks; unset switches notices off.")
+    ] = None
+    display_name: Annotated[str | None, _about("What this user is called.")] = None
+    avatar_url: Annotated[str | None, Meta(pattern="^mxc://", description="The picture of this user.")] = None
+    room_name: Annotated[str, Meta(min_length=1, description="What the rooms are called.")] = "Server notices"
+    room_topic: Annotated[str | None, _about("The topic of the rooms.")] = None
+    room_avatar_url: Annotated[str | None, Meta(pattern="^mxc://", description="The picture of the rooms.")] = None
 
 
 class Retention(Struct, frozen=True):
@@ -664,6 +678,7 @@ class Config(Struct, frozen=True, kw_only=True):
     rooms: Rooms = Rooms()
     moderation: Moderation = Moderation()
     retention: Retention = Retention()
+    notices: Notices = Notices()
     database: Database = Database()
     sync: Sync = Sync()
     presence: Presence = Presence()

@@ -25,7 +25,7 @@ from watchword.server.changes import (
 from watchword.storage import Database, Log, Logged, Position
 
 IGNORED_USERS = "m.ignored_user_list"
-_INVITE_PERMISSION = (invite_permission.STABLE, invite_permission.UNSTABLE)
+INVITE_PERMISSION = (invite_permission.STABLE, invite_permission.UNSTABLE)
 _FILTER_ID_DIGITS_MAX = 9
 
 K = TypeVar("K", bound=Hashable)
@@ -79,7 +79,7 @@ class AccountReader:
         match logged.change:
             case AccountDataChanged(user_id=user_id, room_id=None, type=data_type) if data_type == IGNORED_USERS:
                 self._ignored.forget(user_id)
-            case AccountDataChanged(user_id=user_id, room_id=None, type=data_type) if data_type in _INVITE_PERMISSION:
+            case AccountDataChanged(user_id=user_id, room_id=None, type=data_type) if data_type in INVITE_PERMISSION:
                 self._invite_permissions.forget(user_id)
             case ProfileChanged(user_id=user_id):
                 self._profiles.forget(user_id)
@@ -205,7 +205,7 @@ class AccountReader:
         return await self._cached(self._invite_permissions, user_id, self._invite_permission)
 
     async def _invite_permission(self, user_id: UserId) -> InvitePermission:
-        stable, unstable = [await self.account_data(user_id, None, kind) for kind in _INVITE_PERMISSION]
+        stable, unstable = [await self.account_data(user_id, None, kind) for kind in INVITE_PERMISSION]
         if stable is None and unstable is None:
             return EVERYBODY
         return InvitePermission.of(*(None if each is None else orjson.loads(each) for each in (stable, unstable)))

@@ -24,7 +24,20 @@ from watchword.edge.rate_limits import RateLimiter, allowances
 from watchword.edge.router import Router
 from watchword.edge.stopping import Stopping
 from watchword.protocol.ids import RoomId, ServerName, UserId
-from watchword.server import accounts, appservices, changes, e2ee, federation, media, moderation, oauth, push, rooms, search
+from watchword.server import (
+    accounts,
+    appservices,
+    changes,
+    e2ee,
+    federation,
+    media,
+    moderation,
+    notices,
+    oauth,
+    push,
+    rooms,
+    search,
+)
 from watchword.server.accounts import endpoints as account_doors
 from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
 from watchword.server.accounts.threepids.lookups import IdentityLookups
@@ -60,6 +73,8 @@ from watchword.server.moderation import endpoints as moderation_doors
 from watchword.server.moderation.assembly import Moderation, ModerationGround, assemble_moderation
 from watchword.server.moderation.bans import BanList
 from watchword.server.moderation.media_follower import MediaFollower
+from watchword.server.notices.assembly import assemble_notices
+from watchword.server.notices.service import ServerNotices
 from watchword.server.oauth import endpoints as oauth_doors
 from watchword.server.oauth.assembly import OAuth, OAuthPorts, assemble_oauth
 from watchword.server.push import endpoints as push_doors
@@ -102,6 +117,7 @@ SCHEMAS = (
     push.SCHEMA,
     search.SCHEMA,
     moderation.SCHEMA,
+    notices.SCHEMA,
     oauth.SCHEMA,
     sliding.SCHEMA,
 )
@@ -264,6 +280,9 @@ class Homeserver:
         people_later.people = self.search.people
         self.spaces: Spaces = assemble_spaces(server_name, clock, entropy, self.rooms, self.rooms.membership, client)
         ground = ModerationGround(database, self.log, clock, self.rooms.reader, self.rooms.membership, bans)
+        self.notices: ServerNotices = assemble_notices(
+            database, self.accounts, self.rooms.membership, settings.notice_settings(config)
+        )
         self.moderation: Moderation = assemble_moderation(ground, settings.policy_rooms(config))
         self.media_follower = MediaFollower(database, self.log, clock, self.rooms.reader, self.media.removal)
         authority.accounts = self.accounts.reader

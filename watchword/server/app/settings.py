@@ -8,7 +8,7 @@ from watchword.base.config import Config, secret_of
 from watchword.edge.addresses import AddressPolicy
 from watchword.edge.dns import Resolver
 from watchword.edge.fetch import Fetcher
-from watchword.protocol.ids import RoomId, ServerName
+from watchword.protocol.ids import RoomId, ServerName, UserId
 from watchword.server.accounts.commands import AccountSettings, IdentityProvider, RegistrationMode
 from watchword.server.app.outside import captcha_settings, policies, threepid_settings
 from watchword.server.calls.commands import CallSettings
@@ -16,6 +16,7 @@ from watchword.server.calls.decide import rtc_transports
 from watchword.server.discovery.settings import Contact, DiscoverySettings
 from watchword.server.federation.settings import FederationSettings
 from watchword.server.media.commands import MediaSettings, PreviewSettings, Quota
+from watchword.server.notices.commands import NoticeSettings
 from watchword.server.oauth.commands import OAuthSettings, ProviderSettings
 from watchword.server.rooms.assembly import RoomLimits
 from watchword.server.rooms.retention_policy import RetentionSettings
@@ -147,7 +148,26 @@ def call_settings(config: Config) -> CallSettings:
 def room_limits(config: Config) -> RoomLimits:
     """What rooms need to know."""
     return RoomLimits(
-        config.rooms.default_version, config.sync.rooms_in_memory_max, config.sync.event_cache_max, retention_settings(config)
+        config.rooms.default_version,
+        config.sync.rooms_in_memory_max,
+        config.sync.event_cache_max,
+        retention_settings(config),
+        config.rooms.forget_left,
+        notice_settings(config).user_id,
+    )
+
+
+def notice_settings(config: Config) -> NoticeSettings:
+    """What the server says to its users."""
+    wanted = config.notices
+    return NoticeSettings(
+        None if wanted.localpart is None else UserId(f"@{wanted.localpart}:{config.server_name}"),
+        wanted.display_name,
+        wanted.avatar_url,
+        wanted.room_name,
+        wanted.room_topic,
+        wanted.room_avatar_url,
+        config.rooms.default_version,
     )
 
 
@@ -207,6 +227,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
         client_extra=_rtc_foci(config),
         server_delegation=config.well_known.server,
         policy_server_key=config.well_known.policy_server_key,
+        forgets_rooms_left=config.rooms.forget_left,
         support_contacts=contacts,
         support_page=contact.support_page,
         unstable_features=unstable_features(config),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from watchword.base.clock import Clock
 from watchword.base.entropy import Entropy
+from watchword.protocol.ids import UserId
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.accounts.user_data import UserData
 from watchword.server.changes import Change
@@ -62,6 +63,8 @@ class RoomLimits:
     rooms_max: int
     events_max: int
     retention: RetentionSettings = KEEPS_EVERYTHING
+    forgets_left: bool = False
+    notices_user: UserId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,9 @@ def assemble_rooms(
     directory.published.bans = ports.bans
     remote = assemble_remote(RemoteGround(writer, reader, ephemeral, log, ports, memberships, directory))
     maker = RoomMaker(writer, database, clock, entropy, server_name)
-    membership = Membership(writer, maker, reader, registry, ports.accounts, remote.memberships, server_name, ports.bans)
+    membership = Membership(
+        writer, maker, reader, registry, ports.accounts, remote.memberships, server_name, ports.bans, limits.notices_user
+    )
     relations = Relations.build(writer, reader, log)
     transfer = RoomTransfer(reader, ports.accounts, ports.user_data, ports.push_rules)
     doors = RoomDoors(
@@ -167,7 +172,7 @@ def assemble_rooms(
         sent=sent,
         events=events,
         doors=doors,
-        follower=RoomFollower(database, log, membership, clock, transfer),
+        follower=RoomFollower(database, log, membership, clock, transfer, limits.forgets_left),
         guests=RoomGuests(database, log, reader, writer, ports.accounts, clock),
         remote=remote,
         relations=relations,

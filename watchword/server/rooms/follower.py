@@ -7,13 +7,21 @@ and leaving where one is not, change nothing.
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from watchword.base.clock import Clock
 from watchword.base.errors import Refusal, StorageError, WatchwordError
 from watchword.protocol import event_types
 from watchword.protocol.ids import RoomId, UserId, domain_of
-from watchword.server.changes import AccountCreated, AccountDeactivated, Change, EventAppended, ProfileChanged
+from watchword.server.changes import (
+    AccountCreated,
+    AccountDeactivated,
+    Change,
+    EventAppended,
+    OutOfBandMembership,
+    ProfileChanged,
+)
 from watchword.server.rooms.commands import ChangeMembership
 from watchword.server.rooms.membership import Membership
 from watchword.server.rooms.upgrade_follow import RoomTransfer
@@ -38,6 +46,7 @@ class RoomFollower:
     membership: Membership
     clock: Clock
     transfer: RoomTransfer
+    forgets_left: bool = False
 
     async def run(self) -> None:
         """Act on what comes, for ever."""
@@ -70,7 +79,22 @@ class RoomFollower:
                 cursor = batch[-1].position
 
     def _concerns(self, change: Change) -> bool:
-        return isinstance(change, _CONCERN) or (isinstance(change, EventAppended) and self._is_own_join(change))
+        if isinstance(change, EventAppended):
+            return self._is_own_join(change) or self._is_own_leave(change)
+        return isinstance(change, _CONCERN) or (isinstance(change, OutOfBandMembership) and self._is_own_leave(change))
+
+    def _is_own_leave(self, change: EventAppended | OutOfBandMembership) -> bool:
+        if not self.forgets_left or change.membership not in ("leave", "ban"):
+            return False
+        user_id = change.state_key if isinstance(change, EventAppended) else change.user_id
+        return user_id is not None and domain_of(user_id) == self.membership.server_name
+
+    async def _forget(self, change: EventAppended | OutOfBandMembership) -> None:
+        """Spec: client-server-api#mforget_forced_upon_leave-capability"""
+        user_id = change.state_key if isinstance(change, EventAppended) else change.user_id
+        with suppress(Refusal):
+            # He may have come back meanwhile.
+            await self.membership.forget(change.room_id, UserId(user_id or ""), by_server=True)
 
     def _is_own_join(self, change: EventAppended) -> bool:
         user_id = change.state_key
@@ -92,6 +116,8 @@ class RoomFollower:
                 await self._leave_all(user_id)
             case EventAppended() if self._is_own_join(change):
                 await self.transfer.joined(change)
+            case EventAppended() | OutOfBandMembership() if self._is_own_leave(change):
+                await self._forget(change)
             case _:
                 return False
         return True
@@ -126,7 +152,7 @@ class RoomFollower:
             if command.action == "invite":
                 await self.membership.invite(command)
             else:
-                await self.membership.leave(command)
+                await self.membership.leave(command, is_forced=True)
         except StorageError:
             raise
         except WatchwordError:

@@ -11,6 +11,9 @@ _MEMBERSHIP = (
     "JOIN names AS r ON r.id = m.room_nid JOIN names AS u ON u.id = m.user_nid"
 )
 
+_BY_USER, _BY_SERVER = 1, 2
+"""Who forgot a room for a user."""
+
 
 def _membership(row: Sequence[object]) -> MembershipRow:
     room_id, user_id, membership, event_id, position, sender, forgotten, stripped = row
@@ -24,6 +27,7 @@ def _membership(row: Sequence[object]) -> MembershipRow:
         UserId(str(sender)),
         bool(forgotten),
         stripped if isinstance(stripped, bytes) else None,
+        forgotten == _BY_SERVER,
     )
 
 
@@ -49,8 +53,9 @@ async def delete_membership(tx: Tx, room_nid: int, user_nid: int) -> None:
     await tx.execute("DELETE FROM memberships WHERE room_nid = ? AND user_nid = ?", room_nid, user_nid)
 
 
-async def forget(tx: Tx, room_nid: int, user_nid: int) -> None:
-    await tx.execute("UPDATE memberships SET forgotten = 1 WHERE room_nid = ? AND user_nid = ?", room_nid, user_nid)
+async def forget(tx: Tx, room_nid: int, user_nid: int, *, by_server: bool = False) -> None:
+    value = _BY_SERVER if by_server else _BY_USER
+    await tx.execute("UPDATE memberships SET forgotten = ? WHERE room_nid = ? AND user_nid = ?", value, room_nid, user_nid)
 
 
 async def members(tx: ReadTx, room_nid: int) -> list[tuple[UserId, str]]:

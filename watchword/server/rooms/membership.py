@@ -38,6 +38,7 @@ class Membership:
     remote: RemoteRooms
     server_name: ServerName
     bans: StandingBans = NO_BANS
+    notices_user: UserId | None = None
 
     async def member_content(self, user_id: UserId) -> dict[str, Any]:
         """Display name and avatar for a local user's member event."""
@@ -146,10 +147,15 @@ class Membership:
             raise NotFound("There is no such user here.")
         await check_permission(self.accounts, user_id, inviter)
 
-    async def leave(self, command: ChangeMembership) -> None:
-        """Leave a room, reject an invite, take a knock back. Raises Refusal."""
+    async def leave(self, command: ChangeMembership, *, is_forced: bool = False) -> None:
+        """Leave a room, reject an invite, take a knock back. Raises Refusal.
+
+        is_forced: the account ends, and takes even those invites with it that cannot be rejected.
+        """
         room = await self.registry.find(command.room_id)
         row = await self.reader.membership_of(command.target, command.room_id)
+        if not is_forced:
+            await self.check_rejectable(command)
         if room is not None and room.is_alive:
             if row is not None and row.membership in ("leave", "ban") and not row.forgotten:
                 return
@@ -159,6 +165,15 @@ class Membership:
             raise Forbidden(NOT_IN_ROOM)
         # Where nobody is left to be asked (all have gone since the invite), it is enough that this server knows.
         await self.remote.leave(command, await self._servers(command, ()))
+
+    async def check_rejectable(self, command: ChangeMembership) -> None:
+        """Raise Forbidden if it is an invite to the room in which the server talks to a user.
+
+        Spec: client-server-api#server-notices
+        """
+        row = await self.reader.membership_of(command.target, command.room_id)
+        if row is not None and row.membership == "invite" and row.sender == self.notices_user:
+            raise Forbidden("This room is for what the server has to say to you.", "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM")
 
     async def knock(self, command: ChangeMembership, via: Sequence[ServerName]) -> RoomId:
         """Ask to be invited. Raises Refusal."""
@@ -172,7 +187,7 @@ class Membership:
             await self.writer.change_membership(command)
         return command.room_id
 
-    async def forget(self, room_id: RoomId, user_id: UserId) -> None:
+    async def forget(self, room_id: RoomId, user_id: UserId, *, by_server: bool = False) -> None:
         """Hide a room that the user has left. Raises BadRequest M_UNKNOWN if he is in it."""
         row = await self.reader.membership_of(user_id, room_id)
         if row is None:
@@ -182,7 +197,7 @@ class Membership:
         async with self.writer.database.write() as tx:
             room_nid = await self.writer.names.number(tx, room_id)
             user_nid = await self.writer.names.number(tx, user_id)
-            await member_tables.forget(tx, room_nid, user_nid)
+            await member_tables.forget(tx, room_nid, user_nid, by_server=by_server)
             tx.after_commit(lambda: self.reader.memberships.forget(user_id))
 
 

@@ -89,6 +89,8 @@ class Posting:
         change = ChangeMembership(room_id, command.sender, target, action, content, command.transaction)
         if action == "invite":
             return await self.membership.invite(change)
+        if action == "leave":
+            await self.membership.check_rejectable(change)
         if action == "join":
             await check_join(self.reader, requester, room_id)
         if action == "join" and now == "join":

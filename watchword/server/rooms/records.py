@@ -66,7 +66,10 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class MembershipRow:
-    """A user's membership in a room. stripped: JSON list, only where we do not have the room's state."""
+    """A user's membership in a room. stripped: JSON list, only where we do not have the room's state.
+
+    by_server: it was this server that forgot the room: whoever was not told yet that he left it is still told that.
+    """
 
     room_id: RoomId
     user_id: UserId
@@ -76,6 +79,7 @@ class MembershipRow:
     sender: UserId
     forgotten: bool
     stripped: bytes | None
+    by_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)

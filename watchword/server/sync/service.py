@@ -208,7 +208,8 @@ class SyncService:
                 target.append(_named(room_id, encoded))
             await self._left_before(request, window, row, extras, response)
             return
-        if room is None or row.forgotten:
+        is_untold = row.by_server and since is not None and window.after < row.position
+        if room is None or (row.forgotten and not is_untold):
             return
         if row.membership == "join":
             await self._joined_room(request, window, room, extras, response, ignored)

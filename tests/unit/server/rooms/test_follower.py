@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.unit.server.rooms.world import ALICE, BOB, CAROL, DAVE, World, open_world
+from tests.unit.server.rooms.world import ALICE, BOB, CAROL, DAVE, World, bodies, open_world
 from watchword.protocol.ids import RoomId, UserId
 from watchword.server.changes import AccountCreated, AccountDeactivated, Change, ProfileChanged, PushersChanged
 from watchword.server.rooms.follower import NAME
@@ -244,3 +244,42 @@ async def test_a_database_that_refuses_is_tried_again(tmp_path: Path) -> None:
             writer.set_commit_hook(None)
             world.clock.advance(60_000)
         assert await member(world, room_id, BOB) == {"membership": "leave"}
+
+
+async def test_rooms_are_forgotten_as_soon_as_they_are_left_if_the_operator_wants_it(world: World) -> None:
+    world.follower.forgets_left = True
+    left, kept = await world.public_room(BOB), await world.public_room(BOB)
+    since = (await world.sync(BOB))["next_batch"]
+    async with following(world):
+        await world.leave(BOB, left)
+    row = await world.reader.membership_of(BOB, left)
+    assert row is not None
+    assert row.forgotten
+    # Whoever was not told yet that he left is told that.
+    assert left in (await world.sync(BOB, since))["rooms"]["leave"]
+    whole = await world.sync(BOB, filter={"room": {"include_leave": True}})
+    assert left not in whole["rooms"].get("leave", {})
+    assert kept in whole["rooms"]["join"]
+    assert await world.refused(BOB, "GET", f"rooms/{left}/messages", dir="b") == (403, "M_FORBIDDEN")
+
+
+async def test_who_came_back_meanwhile_forgets_nothing(world: World) -> None:
+    world.follower.forgets_left = True
+    room_id = await world.public_room(BOB)
+    await world.leave(BOB, room_id)
+    await world.join(BOB, room_id)
+    async with following(world):
+        pass
+    assert bodies((await world.messages(BOB, room_id))["chunk"]) == []
+    row = await world.reader.membership_of(BOB, room_id)
+    assert row is not None
+    assert not row.forgotten
+
+
+async def test_rooms_are_kept_in_mind_otherwise(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    async with following(world):
+        await world.leave(BOB, room_id)
+    row = await world.reader.membership_of(BOB, room_id)
+    assert row is not None
+    assert not row.forgotten

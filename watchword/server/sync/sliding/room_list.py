@@ -23,7 +23,7 @@ import orjson
 from watchword.base import limits
 from watchword.protocol import event_types
 from watchword.protocol.ids import RoomId, UserId
-from watchword.server.accounts.reader import IGNORED_USERS, AccountReader
+from watchword.server.accounts.reader import IGNORED_USERS, INVITE_PERMISSION, AccountReader
 from watchword.server.changes import AccountDataChanged, Change, EventAppended, OutOfBandMembership, StateChanged
 from watchword.server.rooms.facts import FactsReader
 from watchword.server.rooms.reader import RoomReader
@@ -249,8 +249,8 @@ class RoomLists:
         if row.membership == "join":
             return "join"
         if row.membership in ("invite", "knock"):
-            ignored = await self._accounts.ignored_users(row.user_id)
-            return None if row.sender in ignored and row.membership == "invite" else row.membership
+            is_hidden = row.membership == "invite" and await self._accounts.hides_invite(row.user_id, row.sender)
+            return None if is_hidden else row.membership
         if row.membership == "leave" and row.sender == row.user_id:
             return None
         room = await self._rooms.room(row.room_id)
@@ -343,7 +343,7 @@ def _note(news: _News, logged: Logged[Change], rooms: RoomList) -> None:
             news.memberships.add(room_id)
         case AccountDataChanged(user_id=user_id, room_id=None, type=kind) if user_id == rooms.user_id:
             news.directs |= kind == _DIRECT
-            news.ignored |= kind == IGNORED_USERS
+            news.ignored |= kind == IGNORED_USERS or kind in INVITE_PERMISSION
         case AccountDataChanged(user_id=user_id, type=kind) if user_id == rooms.user_id:
             news.tags |= kind == _TAG
         case _:
