@@ -50,10 +50,11 @@ class Stage:
         scripts = Path(_ENVIRONMENT) / "js"
         return self._play([str(Path(_ENVIRONMENT) / "node"), str(scripts / f"{scenario}.mjs")], scripts, sdk=sdk)
 
-    def python(self, scenario: str) -> list[str]:
+    def python(self, scenario: str, **settings: object) -> list[str]:
         """Play a scenario with a Python client; the sentences that came true."""
         assert _ENVIRONMENT is not None
-        return self._play([str(Path(_ENVIRONMENT) / "bin" / "python"), str(_HERE / "python" / f"{scenario}.py")], self.folder)
+        command = [str(Path(_ENVIRONMENT) / "bin" / "python"), str(_HERE / "python" / f"{scenario}.py")]
+        return self._play(command, self.folder, **settings)
 
 
 @pytest.fixture(scope="session")
