@@ -158,6 +158,12 @@ class EventsExpired(msgspec.Struct, frozen=True, tag_field="kind", tag="expired"
     event_ids: list[EventId]
 
 
+class RoomPurged(msgspec.Struct, frozen=True, tag_field="kind", tag="purged", array_like=True):
+    """A room that nobody of this server is in was taken from the disk: its events are gone, or go now."""
+
+    room_id: RoomId
+
+
 Change = (
     EventAppended
     | StateChanged
@@ -178,6 +184,7 @@ Change = (
     | AccountCreated
     | ThreadSubscriptionChanged
     | EventsExpired
+    | RoomPurged
 )
 
 encode_change = msgspec.msgpack.Encoder().encode

@@ -15,6 +15,7 @@ from watchword.server.rooms.creation import RoomMaker
 from watchword.server.rooms.directory import Directory
 from watchword.server.rooms.doors import RoomDoors
 from watchword.server.rooms.ephemeral import Ephemeral, Typing
+from watchword.server.rooms.estate import Estate
 from watchword.server.rooms.follower import RoomFollower
 from watchword.server.rooms.guests import RoomGuests
 from watchword.server.rooms.membership import Membership
@@ -104,6 +105,7 @@ class Rooms:
     catalogue: RoomCatalogue
     timestamps: Timestamps
     retention: Retention
+    estate: Estate
     clock: Clock
 
     async def start(self) -> None:
@@ -179,5 +181,6 @@ def assemble_rooms(
         catalogue=RoomCatalogue(registry, events, names),
         timestamps=Timestamps(database, reader, remote.served_events, remote.backfill, ports.times, clock),
         retention=Retention(writer, log, clock, limits.retention),
+        estate=Estate(writer, memberships, log, clock),
         clock=clock,
     )

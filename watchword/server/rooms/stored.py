@@ -122,6 +122,11 @@ class EventStore:
         for event_id in event_ids:
             self._cache.pop(event_id, None)
 
+    def forget_room(self, room_id: RoomId) -> None:
+        """Drop a room's events from the cache: the room is taken from the disk."""
+        gone = [event_id for event_id, event in self._cache.items() if event is not None and event.pdu.room_id == room_id]
+        self.forget(gone)
+
     def forget_version(self, room_nid: int) -> None:
         """The version of a room of which no event is known was corrected."""
         self._versions.pop(room_nid, None)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.base.errors import StorageError
-from watchword.server.changes import Change, EventAppended, EventsExpired
+from watchword.server.changes import Change, EventAppended, EventsExpired, RoomPurged
 from watchword.server.search import tables
 from watchword.server.search.indexing import NOTED_TYPES, Clear, MessageIndex
 from watchword.server.search.indexing import Step as MessageStep
@@ -119,6 +119,9 @@ class SearchFollower:
     async def _message_steps(self, tx: ReadTx, change: Change) -> Sequence[MessageStep]:
         if isinstance(change, EventsExpired):
             return await self._expired(tx, change)
+        if isinstance(change, RoomPurged):
+            room_nid = await self._messages.catalogue.names.find(tx, change.room_id)
+            return () if room_nid is None else (Clear(room_nid),)
         if not isinstance(change, EventAppended) or change.type not in NOTED_TYPES:
             return ()
         event = await self._messages.rooms.events.one(tx, change.event_id)
