@@ -54,7 +54,7 @@ async def test_servers_that_come_later_get_redacted_copies_too(network: Network,
     await a.join(room_id, "anna")
     await a.say(room_id, "private words", "anna")
     await network.settle()
-    a.rooms.remote.served_events.erased.add(a.user("anna"))
+    a.rooms.membership.accounts.erased.add(a.user("anna"))
     await c.join(room_id, "carol", a)
     await network.settle()
     network.part(b, c)
