@@ -226,6 +226,7 @@ unread_marks_max = 64
 unread_users_max = 20_000
 push_events_cached_max = 20_000
 push_rules_cached_max = 20_000
+push_subscriptions_page = 1_000
 
 # Pushers
 pusher_app_id_characters_max = 64
@@ -424,6 +425,16 @@ timestamp_backfill_rounds_max = 20
 
 # Invites by address: in one request, of a client or of an identity server
 third_party_invites_at_once = 20
+
+# Delayed events: of a page, kept once they are over, and sent at once
+delayed_events_page = 50
+delayed_events_kept_max = 1_000
+delayed_events_kept_ms = 7 * 86_400_000
+delayed_events_forgotten_at_once = 1_000
+delayed_at_once = 200
+delayed_rooms_at_once = 32
+delayed_begun_max = 10_000
+delayed_notes_max = 10_000
 
 # Policy lists and what they set off
 policy_rules_max = 200_000

@@ -7,7 +7,7 @@ Deliberately absent: decisions.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from watchword import __version__
@@ -28,6 +28,7 @@ from watchword.server import (
     accounts,
     appservices,
     changes,
+    delayed,
     e2ee,
     federation,
     media,
@@ -53,6 +54,8 @@ from watchword.server.appservices.registration import read_registrations
 from watchword.server.calls import endpoints as call_doors
 from watchword.server.calls.service import Calls
 from watchword.server.changes import Change
+from watchword.server.delayed import endpoints as delayed_doors
+from watchword.server.delayed.assembly import Delayed, DelayGround, assemble_delayed
 from watchword.server.discovery import endpoints as discovery_doors
 from watchword.server.discovery.service import Discovery
 from watchword.server.e2ee import endpoints as e2ee_doors
@@ -78,7 +81,7 @@ from watchword.server.notices.service import ServerNotices
 from watchword.server.oauth import endpoints as oauth_doors
 from watchword.server.oauth.assembly import OAuth, OAuthPorts, assemble_oauth
 from watchword.server.push import endpoints as push_doors
-from watchword.server.push.assembly import Push, assemble_push
+from watchword.server.push.assembly import Push, PushPorts, assemble_push
 from watchword.server.push.rules import PushRules
 from watchword.server.rendezvous import endpoints as rendezvous_doors
 from watchword.server.rendezvous.endpoints import RendezvousDoors
@@ -116,6 +119,7 @@ SCHEMAS = (
     appservices.SCHEMA,
     push.SCHEMA,
     search.SCHEMA,
+    delayed.SCHEMA,
     moderation.SCHEMA,
     notices.SCHEMA,
     oauth.SCHEMA,
@@ -272,13 +276,21 @@ class Homeserver:
         )
         rooms_later.reader = self.rooms.reader
         self._push_fetcher = settings.push_fetcher(config, self._resolver)
-        self.push: Push = assemble_push(database, self.log, clock, entropy, self.rooms, self.accounts, self._push_fetcher)
+        push_ports = PushPorts(self.rooms, self.accounts, self._push_fetcher)
+        self.push: Push = assemble_push(database, self.log, clock, entropy, push_ports)
         push_rules_later.rules = self.push.rules
         self.search: Search = assemble_search(
             settings.search_settings(config, server_name), database, self.log, clock, self.rooms, self.accounts.reader
         )
         people_later.people = self.search.people
         self.spaces: Spaces = assemble_spaces(server_name, clock, entropy, self.rooms, self.rooms.membership, client)
+        self.delayed: Delayed = assemble_delayed(
+            DelayGround(database, self.log, clock, entropy),
+            settings.delay_settings(config),
+            self.rooms.doors.posting,
+            self.accounts.reader,
+            self._limiter,
+        )
         ground = ModerationGround(database, self.log, clock, self.rooms.reader, self.rooms.membership, bans)
         self.notices: ServerNotices = assemble_notices(
             database, self.accounts, self.rooms.membership, settings.notice_settings(config)
@@ -371,7 +383,11 @@ class Homeserver:
             router.mount(oauth_doors.ENDPOINTS, self.oauth)
         router.mount(e2ee_doors.ENDPOINTS, self.e2ee)
         router.mount(media_doors.ENDPOINTS, self.media.door)
-        router.mount(room_doors.ENDPOINTS, self.rooms.doors)
+        if config.delayed_events.enabled:
+            router.mount(room_doors.ENDPOINTS, replace(self.rooms.doors, delays=self.delayed.service))
+            router.mount(delayed_doors.ENDPOINTS, self.delayed.service)
+        else:
+            router.mount(room_doors.ENDPOINTS, self.rooms.doors)
         router.mount(retention_doors.ENDPOINTS, settings.retention_settings(config))
         router.mount(timestamp_doors.ENDPOINTS, self.rooms.timestamps)
         if config.rendezvous.enabled:
@@ -427,6 +443,7 @@ class Homeserver:
                 self.rooms.ephemeral.run,
                 self.rooms.timestamps.run,
                 self.rooms.relations.mass_redactions.run,
+                self.delayed.timer.run,
                 self.media.run,
                 self.sync.waiting.run,
                 self.moderation.lists.run,
@@ -492,3 +509,4 @@ class Homeserver:
                     trimmed = await self.log.trim(tx, keep_after, _TRIM_AT_ONCE)
             async with self.world.database.write() as tx:
                 await self.rooms.forget_old(tx)
+                await self.delayed.service.forget_old(tx)

@@ -6,7 +6,9 @@ from watchword.base.clock import Clock
 from watchword.base.entropy import Entropy
 from watchword.server.accounts.assembly import Accounts
 from watchword.server.changes import Change
+from watchword.server.push.askers import Askers
 from watchword.server.push.audience import Audience
+from watchword.server.push.commands import PushSettings
 from watchword.server.push.compose import Composer
 from watchword.server.push.counts import UnreadCounter
 from watchword.server.push.follower import PushFollower
@@ -16,7 +18,17 @@ from watchword.server.push.ports import Gateways, RoomParts
 from watchword.server.push.pushers import Pushers
 from watchword.server.push.rules import PushRules
 from watchword.server.push.sender import PushSender
+from watchword.server.push.threads import SubscribedThreads
 from watchword.storage import Database, Log
+
+
+@dataclass(frozen=True, slots=True)
+class PushPorts:
+    """What others fit."""
+
+    rooms: RoomParts
+    accounts: Accounts
+    gateways: Gateways
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +51,27 @@ def assemble_push(
     log: Log[Change],
     clock: Clock,
     entropy: Entropy,
-    rooms: RoomParts,
-    accounts: Accounts,
-    gateways: Gateways,
-    *,
-    plain_http: bool = False,
+    ports: PushPorts,
+    settings: PushSettings = PushSettings(),  # noqa: B008 (frozen)
 ) -> Push:
-    """Build everything of this feature. The log must not have begun to speak: counts listen to it.
-
-    plain_http: whether gateways may be without TLS; for test set-ups alone, and only if `gateways` can reach them.
-    """
-    rules = PushRules(database, accounts.reader, accounts.user_data)
+    """Build everything of this feature. The log must not have begun to speak: counts listen to it."""
+    rooms, accounts = ports.rooms, ports.accounts
+    rules = PushRules(database, accounts.reader, accounts.user_data, settings.predefined)
     rules.listen(log)
+    threads = SubscribedThreads(rooms.relations.subscriptions, log)
+    threads.listen()
     events = NotedEvents(rooms.reader)
-    unread = UnreadCounter(database, rooms.reader, rooms.ephemeral, accounts.reader, rules, events, log)
+    askers = Askers(rooms.reader, rules, events, threads)
+    unread = UnreadCounter(database, rooms.reader, rooms.ephemeral, accounts.reader, askers, events, log)
     unread.listen()
-    pushers = Pushers(database, log, clock, plain_http)
+    pushers = Pushers(database, log, clock, settings.plain_http)
     composer = Composer(rooms.reader, unread)
-    sender = PushSender(database, pushers, gateways, composer.unread_rooms, clock, entropy)
-    audience = Audience(rooms.reader, accounts.reader, rules, events, composer)
+    sender = PushSender(database, pushers, ports.gateways, composer.unread_rooms, clock, entropy)
+    audience = Audience(rooms.reader, accounts.reader, askers, events, composer)
     return Push(
         rules=rules,
         unread=unread,
         pushers=pushers,
-        notifications=Notifications(database, rooms.reader, accounts.reader, rules, events, unread, clock),
+        notifications=Notifications(database, rooms.reader, accounts.reader, askers, events, unread, clock),
         follower=PushFollower(database, log, clock, audience, pushers, sender),
     )

@@ -13,10 +13,10 @@ from watchword.protocol.ids import RoomId, UserId
 from watchword.protocol.push_conditions import PushContext, PushEvent
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.changes import EventAppended, OutOfBandMembership
+from watchword.server.push.askers import Askers
 from watchword.server.push.commands import Subject
 from watchword.server.push.compose import Composer
 from watchword.server.push.noted import NotedEvent, NotedEvents
-from watchword.server.push.rules import PushRules
 from watchword.server.push.sender import Notice
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.room import Room
@@ -29,7 +29,7 @@ class Audience:
 
     reader: RoomReader
     accounts: AccountReader
-    rules: PushRules
+    askers: Askers
     events: NotedEvents
     composer: Composer
 
@@ -58,9 +58,7 @@ class Audience:
             return None
         if room.members.membership.get(user_id) != "join" and await self.accounts.hides_invite(user_id, noted.sender):
             return None
-        rules = await self.rules.ready(user_id)
-        name = await self.events.display_name(room, user_id) if rules.by_name else None
-        actions = noted.evaluate(rules, user_id, name)
+        actions = noted.evaluate(await self.askers.asker(user_id, room, (noted,)))
         if not actions.notify:
             return None
         return Notice(position, noted.event_id, actions, partial(self._about, room.room_id, noted, user_id))
@@ -94,5 +92,5 @@ class Audience:
             "content": subject.content,
         }
         context = PushContext(user_id, None, 0, 0, lambda _: limits.canonical_integer_max)
-        actions = (await self.rules.ready(user_id)).compiled.evaluate(PushEvent(shown), context)
+        actions = (await self.askers.rules.ready(user_id)).compiled.evaluate(PushEvent(shown), context)
         return Notice(position, change.event_id, actions, about) if actions.notify else None

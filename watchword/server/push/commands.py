@@ -5,7 +5,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from watchword.base.errors import BadRequest
+from watchword.protocol.default_push_rules import DEFAULTS, Predefined
 from watchword.protocol.ids import DeviceId, EventId, RoomId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class PushSettings:
+    """What an operator may choose.
+
+    predefined: the rules that every user has. plain_http: whether gateways may be without TLS; for test set-ups alone, and
+    only if the client for them can reach such ones.
+    """
+
+    predefined: Predefined = field(default_factory=lambda: DEFAULTS)
+    plain_http: bool = False
 
 
 @dataclass(frozen=True, slots=True)

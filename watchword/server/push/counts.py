@@ -3,8 +3,9 @@
 Theory of operation. Of each user who asks, each room has a tally: the counts up to a place in the timeline. An answer looks
 at the events since, which are in memory as a rule, and asks the user's rules about them; nothing new costs two look-ups.
 When a receipt of his moved, what it read is taken away from the tally. When his rules or whom he ignores change, his
-tallies are dropped. After a restart a tally begins at the receipts and looks back no further than a bounded number of
-events, so that a count means "at least" where it is as large as that.
+tallies are dropped; when he subscribes to a thread or ends that, the tally of its room is. After a restart a tally begins at
+the receipts and looks back no further than a bounded number of events, so that a count means "at least" where it is as large
+as that.
 
 Whatever is awaited comes first; then all is counted in one go, unless something moved meanwhile.
 
@@ -20,11 +21,18 @@ from watchword.base import limits
 from watchword.protocol import event_types
 from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.server.accounts.reader import IGNORED_USERS, AccountReader
-from watchword.server.changes import AccountDataChanged, AccountDeactivated, Change, ReceiptChanged
+from watchword.server.changes import (
+    AccountDataChanged,
+    AccountDeactivated,
+    Change,
+    ReceiptChanged,
+    ThreadSubscriptionChanged,
+)
+from watchword.server.push.askers import Askers
 from watchword.server.push.commands import NOTHING_UNREAD, Unread
 from watchword.server.push.decide import read_up_to
-from watchword.server.push.noted import NotedEvent, NotedEvents
-from watchword.server.push.rules import PUSH_RULES, PushRules, ReadyRules
+from watchword.server.push.noted import Asker, NotedEvent, NotedEvents
+from watchword.server.push.rules import PUSH_RULES
 from watchword.server.push.tally import Mark, ReadUpTo, Tally
 from watchword.server.rooms.ephemeral import Ephemeral
 from watchword.server.rooms.reader import RoomReader
@@ -54,9 +62,8 @@ class _Gathered:
     tally: Tally
     read: ReadUpTo | None
     events: Sequence[tuple[StoredEvent, NotedEvent]]
-    rules: ReadyRules
+    asker: Asker
     ignored: frozenset[UserId]
-    display_name: str | None
     redacted: Sequence[EventId]
     until: Position
 
@@ -70,7 +77,7 @@ class UnreadCounter:
         reader: RoomReader,
         ephemeral: Ephemeral,
         accounts: AccountReader,
-        rules: PushRules,
+        askers: Askers,
         events: NotedEvents,
         log: Log[Change],
     ) -> None:
@@ -78,7 +85,7 @@ class UnreadCounter:
         self._reader = reader
         self._ephemeral = ephemeral
         self._accounts = accounts
-        self._rules = rules
+        self._askers = askers
         self._events = events
         self._log = log
         self._users: cachebox.LRUCache[UserId, _User | None] = cachebox.LRUCache(limits.unread_users_max)
@@ -98,6 +105,11 @@ class UnreadCounter:
                         tally.stale = True
             case AccountDataChanged(user_id=user_id, room_id=None, type=kind) if kind in (PUSH_RULES, IGNORED_USERS):
                 self._users.pop(user_id, None)
+            case ThreadSubscriptionChanged(user_id=user_id, room_id=room_id):
+                user = self._users.get(user_id, None)
+                if user is not None:
+                    user.generation += 1
+                    user.tallies.pop(room_id, None)
             case AccountDeactivated(user_id=user_id):
                 self._users.pop(user_id, None)
             case _:
@@ -159,11 +171,10 @@ class UnreadCounter:
             tally = Tally(read, read.everywhere)
         found = await self._events_after(user_id, room, tally.ordering, until)
         events = [(event, await self._events.note(event, room)) for event in found]
-        rules = await self._rules.ready(user_id)
+        asker = await self._askers.asker(user_id, room, [noted for _, noted in events])
         ignored = await self._accounts.ignored_users(user_id) if events else frozenset()
-        name = await self._events.display_name(room, user_id) if events and rules.by_name else None
         redacted = await self._redacted(found, tally)
-        return _Gathered(tally, read, events, rules, ignored, name, redacted, until)
+        return _Gathered(tally, read, events, asker, ignored, redacted, until)
 
     async def _events_after(self, user_id: UserId, room: Room, after: int, until: Position) -> Sequence[StoredEvent]:
         """Shown events of a span, oldest first; no more than the newest of many."""
@@ -216,7 +227,7 @@ def _count(gathered: _Gathered, user_id: UserId) -> bool:
         if noted.sender == user_id:
             tally.note_own(noted.thread)
         elif event.redacted_by_nid is None and noted.sender not in gathered.ignored:
-            actions = noted.evaluate(gathered.rules, user_id, gathered.display_name)
+            actions = noted.evaluate(gathered.asker)
             if actions.notify:
                 tally.add(Mark(ordering, noted.event_id, noted.thread, actions.highlight))
     # What is hidden from the user need not be looked at again.

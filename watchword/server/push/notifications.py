@@ -1,4 +1,4 @@
-"""The list of what a user was notified about, found again on demand: his rules asked about the newest events of his rooms.
+"""What a user was notified about, found again on demand: his rules asked about the newest events of his rooms.
 
 Nothing is kept for it. A page looks at a bounded number of rooms and events; where more than that lies between two
 notifications, the list ends.
@@ -17,23 +17,43 @@ from watchword.base.clock import Clock
 from watchword.protocol.ids import UserId
 from watchword.protocol.push_rules import Actions
 from watchword.server.accounts.reader import AccountReader
+from watchword.server.push.askers import Askers
 from watchword.server.push.counts import UnreadCounter
 from watchword.server.push.noted import NotedEvents
-from watchword.server.push.rules import PushRules
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.records import is_history, ordering_of
 from watchword.server.rooms.room import Room
-from watchword.server.rooms.view import Reader
+from watchword.server.rooms.stored import StoredEvent
+from watchword.server.rooms.view import Reader, RoomView
 from watchword.storage import Database, Position
 
 _EVENTS_MAX = 200
+_START = Position(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """An event that a user was notified of."""
+
+    view: RoomView
+    event: StoredEvent
+    actions: Actions
+    is_read: bool
 
 
 class _Found(NamedTuple):
-    """A notification, ordered by its place in the log."""
+    """A notification, ordered by its place in the log, which it shares with no other."""
 
     position: int
-    encoded: bytes
+    notified: Notified
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Positions with after < position < before. before: None for the newest."""
+
+    after: Position = _START
+    before: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +73,7 @@ class Notifications:
     database: Database
     reader: RoomReader
     accounts: AccountReader
-    rules: PushRules
+    askers: Askers
     events: NotedEvents
     unread: UnreadCounter
     clock: Clock
@@ -61,19 +81,26 @@ class Notifications:
     async def page(self, query: NotificationQuery) -> tuple[list[bytes], Position | None]:
         """Encoded notifications, the newest first, and what the next page ends before (None if this was the last)."""
         newest: list[_Found] = []
-        for room in await self._rooms(query.reader.user_id):
+        for room in await self.rooms(query.reader.user_id):
             if len(newest) > query.limit and room.last_position < newest[0].position:
                 break
-            for found in await self._of_room(room, query):
-                heapq.heappush(newest, found)
+            taken = 0
+            for notified in await self.in_room(room, query.reader, Span(before=query.before)):
+                if query.only_highlights and not notified.actions.highlight:
+                    continue
+                heapq.heappush(newest, _Found(notified.event.position, notified))
                 if len(newest) > query.limit + 1:
                     heapq.heappop(newest)
-        newest.sort(reverse=True)
+                taken += 1
+                if taken > query.limit:
+                    break
+        newest.sort(key=lambda found: found.position, reverse=True)
         page = newest[: query.limit]
-        more = len(newest) > query.limit
-        return [found.encoded for found in page], Position(page[-1].position) if more and page else None
+        now_ms = self.clock.now_ms()
+        encoded = [_encoded(found.notified, now_ms) for found in page]
+        return encoded, Position(page[-1].position) if len(newest) > query.limit and page else None
 
-    async def _rooms(self, user_id: UserId) -> list[Room]:
+    async def rooms(self, user_id: UserId) -> list[Room]:
         """Rooms that the user is in, those with the newest events first."""
         rooms = []
         for row in list((await self.reader.memberships.of(user_id)).values())[: limits.push_badge_rooms_max]:
@@ -82,41 +109,46 @@ class Notifications:
                 rooms.append(room)
         return sorted(rooms, key=lambda room: room.last_position, reverse=True)
 
-    async def _of_room(self, room: Room, query: NotificationQuery) -> list[_Found]:
-        """A room's newest notifications, no more than the page needs."""
-        found: list[_Found] = []
-        user_id = query.reader.user_id
-        rules = await self.rules.ready(user_id)
-        ignored = await self.accounts.ignored_users(user_id)
-        name = await self.events.display_name(room, user_id) if rules.by_name else None
-        read = await self.unread.read_up_to(user_id, room)
+    async def in_room(self, room: Room, reader: Reader, span: Span) -> list[Notified]:
+        """What a user was notified of among the newest events of a span in a room, the newest first."""
+        user_id = reader.user_id
         joined = await self.unread.joined_at(user_id, room)
-        ceiling = ordering_of(room.last_position if query.before is None else query.before - 1)
-        if joined >= ceiling:
-            return found
+        floor = max(joined, ordering_of(span.after))
+        ceiling = ordering_of(room.last_position if span.before is None else Position(span.before - 1))
+        if floor >= ceiling:
+            return []
         async with self.database.read() as tx:
-            view = await self.reader.view(tx, room, query.reader)
-            page = await self.reader.timeline(view, tx, (joined, ceiling), _EVENTS_MAX, backwards=True)
-        now_ms = self.clock.now_ms()
-        for event in page.events:
-            assert event.ordering is not None, event.event_id
-            if is_history(event.ordering) or event.redacted_by_nid is not None or event.pdu.sender in ignored:
-                continue
-            noted = await self.events.note(event, room)
-            actions = noted.evaluate(rules, user_id, name)
-            if not actions.notify or (query.only_highlights and not actions.highlight):
-                continue
-            about = {
-                "actions": actions_json(actions),
-                "read": event.ordering <= read.of(noted.thread),
-                "room_id": room.room_id,
-                "ts": event.pdu.origin_server_ts,
-            }
-            encoded = view.encode(event, now_ms, with_room_id=False)
-            found.append(_Found(event.position, orjson.dumps(about)[:-1] + b',"event":' + encoded + b"}"))
-            if len(found) > query.limit:
-                break
+            view = await self.reader.view(tx, room, reader)
+            page = await self.reader.timeline(view, tx, (floor, ceiling), _EVENTS_MAX, backwards=True)
+        ignored = await self.accounts.ignored_users(user_id)
+        events = [event for event in page.events if _may_notify(event, ignored)]
+        noted = [await self.events.note(event, room) for event in events]
+        asker = await self.askers.asker(user_id, room, noted)
+        read = await self.unread.read_up_to(user_id, room)
+        found = []
+        for event, each in zip(events, noted, strict=True):
+            actions = each.evaluate(asker)
+            if actions.notify:
+                assert event.ordering is not None, event.event_id
+                found.append(Notified(view, event, actions, event.ordering <= read.of(each.thread)))
         return found
+
+
+def _may_notify(event: StoredEvent, ignored: frozenset[UserId]) -> bool:
+    assert event.ordering is not None, event.event_id
+    return not is_history(event.ordering) and event.redacted_by_nid is None and event.pdu.sender not in ignored
+
+
+def _encoded(notified: Notified, now_ms: int) -> bytes:
+    event = notified.event
+    about = {
+        "actions": actions_json(notified.actions),
+        "read": notified.is_read,
+        "room_id": event.pdu.room_id,
+        "ts": event.pdu.origin_server_ts,
+    }
+    encoded = notified.view.encode(event, now_ms, with_room_id=False)
+    return orjson.dumps(about)[:-1] + b',"event":' + encoded + b"}"
 
 
 def actions_json(actions: Actions) -> list[Any]:

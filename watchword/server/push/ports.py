@@ -1,10 +1,14 @@
 """What push needs others to fit."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from watchword.edge.fetch import Outgoing
+from watchword.protocol.ids import EventId, UserId
 from watchword.server.rooms.ephemeral import Ephemeral
 from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.relations_assembly import Relations
+from watchword.storage import Position
 
 
 class Gateways(Protocol):
@@ -12,6 +16,27 @@ class Gateways(Protocol):
 
     async def fetch_json(self, outgoing: Outgoing) -> dict[str, Any]:
         """The JSON object that the gateway answers with. Raises PeerError."""
+        ...
+
+
+class Subscription(Protocol):
+    """What a user said last of a thread."""
+
+    @property
+    def root_id(self) -> EventId: ...
+
+    @property
+    def is_subscribed(self) -> bool: ...
+
+    @property
+    def position(self) -> Position: ...
+
+
+class Subscriptions(Protocol):
+    """What users said of threads. Fitted by `rooms.thread_subscriptions.ThreadSubscriptions`."""
+
+    async def changes(self, user_id: UserId, after: Position, until: Position, limit: int) -> Sequence[Subscription]:
+        """What a user said with after < position <= until, the newest first."""
         ...
 
 
@@ -23,3 +48,6 @@ class RoomParts(Protocol):
 
     @property
     def ephemeral(self) -> Ephemeral: ...
+
+    @property
+    def relations(self) -> Relations: ...

@@ -14,7 +14,9 @@ import cachebox
 import orjson
 
 from watchword.base import limits
+from watchword.protocol.default_push_rules import DEFAULTS, Predefined
 from watchword.protocol.ids import RoomId, UserId
+from watchword.protocol.push_conditions import RELATED_EVENT_MATCH, THREAD_SUBSCRIPTION
 from watchword.protocol.push_rule_editing import with_room_replaced
 from watchword.protocol.push_rules import CompiledRules, RuleSet
 from watchword.server.accounts.reader import AccountReader
@@ -27,28 +29,36 @@ PUSH_RULES = "m.push_rules"
 
 @dataclass(frozen=True, slots=True)
 class ReadyRules:
-    """A user's rules for evaluation. by_name: whether they ask for the user's display name in the room."""
+    """A user's rules for evaluation.
+
+    by_name: whether they ask for the user's display name in the room. by_thread: for the threads he is subscribed to.
+    by_relation: for what an event relates to. by_related_content: for more of that than whose event it is.
+    """
 
     compiled: CompiledRules
     by_name: bool = False
-
-
-_UNTOUCHED = ReadyRules(CompiledRules.of(RuleSet.default("")))
-"""Of everybody who changed nothing: what is compiled of predefined rules does not depend on whose they are."""
+    by_thread: bool = False
+    by_relation: bool = False
+    by_related_content: bool = False
 
 
 @dataclass
 class PushRules:
-    """Reads and changes push rules. Listens to the log from `listen` on."""
+    """Reads and changes push rules. Listens to the log from `listen` on. predefined: what every user has."""
 
     database: Database
     accounts: AccountReader
     user_data: UserData
+    predefined: Predefined = field(default_factory=lambda: DEFAULTS)
     _ready: "cachebox.LRUCache[UserId, ReadyRules | None]" = field(
         default_factory=lambda: cachebox.LRUCache(limits.push_rules_cached_max)
     )
     _generation: int = 0
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        # Of everybody who changed nothing: what is compiled of predefined rules does not depend on whose they are.
+        self._untouched = _compiled(RuleSet.default("", self.predefined))
 
     def listen(self, log: Log[Change]) -> None:
         """Drop what is kept in memory when it changes."""
@@ -73,14 +83,14 @@ class PushRules:
         if known is None:
             generation = self._generation
             stored = await self._stored(user_id)
-            known = _UNTOUCHED if stored is None else _compiled(RuleSet.from_json(stored, user_id))
+            known = self._untouched if stored is None else _compiled(RuleSet.from_json(stored, user_id, self.predefined))
             if generation == self._generation:
                 self._ready[user_id] = known
         return known
 
     async def rule_set(self, user_id: UserId) -> RuleSet:
         """A user's rules as he sees them."""
-        return RuleSet.from_json(await self._stored(user_id) or {}, user_id)
+        return RuleSet.from_json(await self._stored(user_id) or {}, user_id, self.predefined)
 
     async def content(self, user_id: UserId) -> bytes:
         """The content of the user's m.push_rules as JSON, also if he changed nothing."""
@@ -109,5 +119,18 @@ class PushRules:
 
 
 def _compiled(rules: RuleSet) -> ReadyRules:
-    kinds = {condition.get("kind") for rule in (*rules.override, *rules.underride) for condition in rule.conditions}
-    return ReadyRules(CompiledRules.of(rules), "contains_display_name" in kinds)
+    conditions = [
+        condition
+        for rule in (*rules.override, *rules.postcontent, *rules.underride)
+        if rule.enabled
+        for condition in rule.conditions
+    ]
+    related = [condition for condition in conditions if condition.get("kind") == RELATED_EVENT_MATCH]
+    kinds = {condition.get("kind") for condition in conditions}
+    return ReadyRules(
+        CompiledRules.of(rules),
+        by_name="contains_display_name" in kinds,
+        by_thread=THREAD_SUBSCRIPTION in kinds,
+        by_relation=bool(related),
+        by_related_content=any(condition.get("key", "sender") != "sender" for condition in related),
+    )

@@ -4,11 +4,13 @@ from tests.unit.server.push.world import ALICE, BOB, Gateway, PushWorld, pusher,
 from tests.unit.server.rooms.world import CAROL, EVE
 from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.server.changes import EventAppended, OutOfBandMembership
+from watchword.server.push.askers import Askers
 from watchword.server.push.audience import Audience
 from watchword.server.push.commands import Subject
 from watchword.server.push.compose import Composer
 from watchword.server.push.noted import NotedEvents
 from watchword.server.push.sender import Notice
+from watchword.server.push.threads import SubscribedThreads
 from watchword.server.rooms.commands import SendEvent
 from watchword.storage import Position
 
@@ -18,7 +20,9 @@ INVITE = EventId("$invite")
 
 def audience(world: PushWorld) -> Audience:
     composer = Composer(world.reader, world.push.unread)
-    return Audience(world.reader, world.accounts.reader, world.push.rules, NotedEvents(world.reader), composer)
+    events = NotedEvents(world.reader)
+    askers = Askers(world.reader, world.push.rules, events, SubscribedThreads(world.relations.subscriptions, world.log))
+    return Audience(world.reader, world.accounts.reader, askers, events, composer)
 
 
 async def told(world: PushWorld, *users: UserId) -> list[tuple[UserId, Notice]]:

@@ -16,8 +16,8 @@ from watchword.edge.fetch import Fetcher
 from watchword.protocol.ids import DeviceId, EventId, RoomId, UserId
 from watchword.server.push import SCHEMA
 from watchword.server.push import endpoints as push_doors
-from watchword.server.push.assembly import Push, assemble_push
-from watchword.server.push.commands import Unread
+from watchword.server.push.assembly import Push, PushPorts, assemble_push
+from watchword.server.push.commands import PushSettings, Unread
 from watchword.server.rooms.room import Room
 from watchword.storage import Schema, migrate
 
@@ -30,6 +30,7 @@ class PushWorld(World):
     """The world of rooms, with push where nobody was."""
 
     push: Push
+    push_settings = PushSettings(plain_http=True)
 
     def _build_sync(self) -> None:
         self.fetcher = Fetcher(StaticResolver({}), AddressPolicy(["127.0.0.0/8"]), plain_http=True)
@@ -41,9 +42,8 @@ class PushWorld(World):
 
     def rebuild_push(self) -> None:
         """Push as after a restart: it remembers nothing."""
-        self.push = assemble_push(
-            self.database, self.log, self.clock, SeededEntropy(2), self, self.accounts, self.fetcher, plain_http=True
-        )
+        ports = PushPorts(self, self.accounts, self.fetcher)
+        self.push = assemble_push(self.database, self.log, self.clock, SeededEntropy(2), ports, self.push_settings)
 
     async def start(self) -> "PushWorld":
         await migrate(self.database, [Schema("storage", "watchword.storage"), SCHEMA])
