@@ -14,10 +14,12 @@ from tests.end_to_end.harness import shapes
 from tests.end_to_end.harness.shapes import Operation
 from tests.end_to_end.harness.wire import Answer
 from tests.house.operations import blanked, served
+from watchword.edge.endpoint import Endpoint
+from watchword.edge.paths import PathTable
 
-CLIENTS, PEERS = "client-server", "server-server"
-_FILES = {CLIENTS: "roles_of_clients.txt", PEERS: "roles_of_servers.txt"}
-_PREFIX = {CLIENTS: "/_matrix/client", PEERS: "/_matrix/federation"}
+CLIENTS, PEERS, BEYOND = "client-server", "server-server", "beyond"
+_FILES = {CLIENTS: "roles_of_clients.txt", PEERS: "roles_of_servers.txt", BEYOND: "roles_beyond.txt"}
+_PREFIX = {CLIENTS: "/_matrix/client", PEERS: "/_matrix/federation", BEYOND: "/_matrix/client"}
 _LINE = re.compile(r"(?P<cells>[A-Z+\[\] ]+?)  (?P<method>[A-Z]+) (?P<target>\S+)(?:  (?P<body>\S.*))?")
 _CELL = re.compile(r"\[([^]]+)\]|(\S)")
 _ERRORS = {
@@ -31,8 +33,8 @@ _ERRORS = {
     (404, "M_NOT_FOUND"): "N",
     (404, "M_UNRECOGNIZED"): "K",
 }
-# What makes a name out of braces wherever a segment may hold it.
-_PARAMETER = re.compile(r"\\\{[^}]*\\\}")
+# A name in braces, or one within another.
+_NAME = re.compile(r"\{[^{}]*(\{[^}]*\})?[^}]*\}")
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,14 @@ class Rule:
     cells: Mapping[str, str]
 
     @property
+    def bare(self) -> str:
+        """The path, with something in place of each name in braces."""
+        return _NAME.sub("x", self.target.partition("?")[0])
+
+    @property
     def operation(self) -> Operation | None:
         """The operation that the request is for."""
-        return shapes.operation_of(self.method, re.sub(r"\{[^{}]*(\{[^}]*\})?[^}]*\}", "x", self.target))
+        return shapes.operation_of(self.method, self.bare)
 
     def target_for(self, cast: Cast, me: Session) -> str:
         """The path and query as one role asks for them."""
@@ -67,7 +74,7 @@ def rules(document: str) -> Sequence[Rule]:
 
 
 def _read(document: str, text: str) -> Iterator[Rule]:
-    roles = ROLES if document == CLIENTS else SERVERS
+    roles = SERVERS if document == PEERS else ROLES
     for number, line in enumerate(text.splitlines(), 1):
         if not line or line.startswith("#"):
             continue
@@ -85,6 +92,20 @@ def _read(document: str, text: str) -> Iterator[Rule]:
 def served_names() -> frozenset[tuple[str, str]]:
     """Method and path (parameters blanked) of everything that this server serves."""
     return frozenset((row.method, blanked(row.path)) for _, row in served())
+
+
+def row_of(method: str, path: str) -> Endpoint | None:
+    """The row of ours that a request for this path is for."""
+    found = _table().find(method, path.encode())
+    return found[0] if isinstance(found, tuple) else None
+
+
+@cache
+def _table() -> PathTable[Endpoint]:
+    table: PathTable[Endpoint] = PathTable()
+    for _, row in served():
+        table.add(row.method, row.path, row)
+    return table
 
 
 def is_served(operation: Operation) -> bool:

@@ -207,6 +207,7 @@ def settings(folder: Path, **others: Any) -> Config:
         # The relay is not there either: what needs it must say so.
         "mail": config.Mail(host="127.0.0.1", port=1, tls="none", sender="here@here.example"),
         "turn": config.Turn(uris=("turn:turn.here.example",), shared_secret="of the turn server"),
+        "rtc": config.Rtc(livekit_service_urls=("https://calls.here.example",)),
         "appservices": config.Appservices(registration_files=(str(folder / "bridge.yaml"),)),
         "contact": config.Contact(admin_email="admin@here.example"),
         "well_known": config.WellKnown(server="matrix.here.example:443"),

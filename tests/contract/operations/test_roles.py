@@ -8,15 +8,30 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.contract.operations.rules import CLIENTS, PEERS, Rule, is_served, rules, served_names, sessions_of_servers, verdict
+from tests.contract.operations.rules import (
+    BEYOND,
+    CLIENTS,
+    PEERS,
+    Rule,
+    is_served,
+    row_of,
+    rules,
+    sessions_of_servers,
+    verdict,
+)
 from tests.contract.operations.stage import Stage, key_of
 from tests.contract.operations.world import PASSWORD, SERVER_NAMES, Cast, Session
 from tests.end_to_end.harness import shapes
 from tests.end_to_end.harness.wire import Answer
-from tests.house.operations import blanked
+from tests.house.operations import blanked, served
+from watchword.edge.endpoint import Auth, Endpoint
 
 # Who may most is asked last: what he changes could open or close the door for the others.
 _LAST = ("member", "owner")
+
+_WITH_TOKEN = (Auth.CLIENT, Auth.CLIENT_LOCKED)
+# A user may see what an administrator may see of him.
+_OF_ONESELF = {"/_matrix/client/v3/admin/whois/{userId}"}
 
 # Nobody's homeserver is also his policy server.
 _NOT_OURS = {("POST", "/_matrix/policy/v1/sign")}
@@ -42,7 +57,36 @@ def test_every_operation_that_is_served_has_its_expectations(document: str) -> N
     assert sorted(served - known - _NOT_OURS) == []
 
 
-@pytest.mark.parametrize("rule", _rules(CLIENTS), ids=_name)
+def test_every_operation_beyond_the_specification_that_needs_a_token_has_its_expectations() -> None:
+    specified = {(each.method, blanked(each.path)) for each in shapes.operations()}
+    known = {row_of(rule.method, rule.bare) for rule in rules(BEYOND)}
+    assert None not in known
+    wanted = [row for _, row in served() if row.auth in _WITH_TOKEN and (row.method, blanked(row.path)) not in specified]
+    assert [f"{row.method} {row.path}" for row in wanted if row not in known] == []
+
+
+@pytest.mark.parametrize(
+    "row", [row for _, row in served() if row.auth in _WITH_TOKEN], ids=lambda row: f"{row.method} {row.path}"
+)
+def test_nobody_gets_past_a_door_that_needs_a_token(row: Endpoint, library: Stage, cast: Cast) -> None:
+    path = "/".join("x" if segment.startswith("{") else segment for segment in row.path.split("/"))
+    expected = {"nobody": "T", "unknown": "U", "locked": "L"}
+    if row.auth is Auth.CLIENT_LOCKED:
+        # Asking would end the session.
+        del expected["locked"]
+    if not row.guests:
+        expected["guest"] = "G"
+    if "/admin/" in row.path and row.path not in _OF_ONESELF:
+        expected |= dict.fromkeys(("owner", "stranger", "service"), "F")
+    library.written()
+    for role, cell in expected.items():
+        answer = library.ask(row.method, path, b"{", cast.sessions[role].token)
+        # What is no JSON is read only for those who may ask.
+        assert verdict(answer) == cell or (cell == "F" and answer.status == 400), (role, answer)
+    assert library.written() == []
+
+
+@pytest.mark.parametrize("rule", [*_rules(CLIENTS), *_rules(BEYOND)], ids=_name)
 def test_a_user_may_do_what_his_role_allows(rule: Rule, library: Stage, staged: Callable[..., Stage], cast: Cast) -> None:
     def ask(stage: Stage, session: Session) -> Answer:
         target, body = rule.target_for(cast, session), cast.resolve(rule.body, session)
@@ -97,11 +141,6 @@ def _check(
 
 
 def test_the_tables_name_nothing_twice() -> None:
-    for document in (CLIENTS, PEERS):
+    for document in (CLIENTS, PEERS, BEYOND):
         asked = [(rule.method, rule.target, str(rule.body)) for rule in rules(document)]
         assert len(asked) == len(set(asked))
-
-
-def test_all_that_is_served_is_known_to_this_suite() -> None:
-    specified = {(each.method, blanked(each.path)) for each in shapes.operations()}
-    assert served_names() & specified
