@@ -221,7 +221,9 @@ class OldStreams:
             return view.encode(event, self.clock.now_ms())
         for stripped in () if row.stripped is None else orjson.loads(row.stripped):
             if stripped["type"] == event_types.MEMBER and stripped["state_key"] == row.user_id:
-                return orjson.dumps({**stripped, "event_id": row.event_id, "room_id": row.room_id})
+                # Stripped state does not say when: the time at which it is told stands for that, as the form requires one.
+                told = {"event_id": row.event_id, "room_id": row.room_id, "origin_server_ts": self.clock.now_ms()}
+                return orjson.dumps({**stripped, **told})
         return None
 
     async def _room(self, room_id: RoomId, reader: Reader, limit: int, membership: str | None) -> bytes:

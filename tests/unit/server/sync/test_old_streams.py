@@ -194,7 +194,8 @@ async def test_an_invite_from_afar_is_shown_with_what_is_known(world: World) -> 
     member = {"type": "m.room.member", "state_key": BOB, "sender": eve, "content": {"membership": "invite"}}
     await out_of_band.record(FAR, ROOM_VERSIONS["11"], Told(BOB, "invite", EventId("$invite"), eve, [member]))
     (room,) = (await world.ask(BOB, "GET", "initialSync"))["rooms"]
-    assert room["invite"] == {**member, "event_id": "$invite", "room_id": FAR}
+    now_ms = world.clock.now_ms()
+    assert room["invite"] == {**member, "event_id": "$invite", "room_id": FAR, "origin_server_ts": now_ms}
     assert await world.ask(BOB, "GET", f"rooms/{FAR}/initialSync") == room
 
 
