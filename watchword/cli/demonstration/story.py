@@ -95,7 +95,7 @@ class Story:
 
     async def register(self, person: Person, device: str, link: str) -> Session:
         """Open an invitation link, make the account, set up cross-signing, secret storage and key backup."""
-        token = parse_qs(urlsplit(link).fragment.partition("?")[2])["token"][0]
+        token = parse_qs(urlsplit(link).fragment)["token"][0]
         session = await Session.register(
             self.settings(person.server, device),
             person.name,

@@ -30,8 +30,11 @@ class NewInvitation:
 
 
 def invitation_link(public_base_url: str, token: str) -> str:
-    """The link that a newcomer opens. The secret stands in the fragment, which browsers do not send to servers."""
-    return f"{public_base_url.rstrip('/')}/#/register?token={token}"
+    """The link that a newcomer opens: the page where he makes an account.
+
+    The secret stands in the fragment, which browsers do not send to servers, nor proxies write into their logs.
+    """
+    return f"{public_base_url.rstrip('/')}/_watchword/register#token={token}"
 
 
 class Invitations:

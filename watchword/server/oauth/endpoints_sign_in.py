@@ -75,6 +75,17 @@ async def sign_out(asked: Asked, oauth: OAuth) -> Reply:
 # Registering
 
 
+_FROM_LINK = """
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+if (token) {
+    document.getElementById("token").value = token;
+    document.getElementById("username").focus();
+    history.replaceState(null, "", location.pathname + location.search);
+}
+"""
+"""Spares people who open an invitation link the copying of what stands in its fragment. Without scripts they copy."""
+
+
 async def register_page(asked: Asked, oauth: OAuth) -> Reply:
     return _register_form(asked, oauth)
 
@@ -88,6 +99,7 @@ def _register_form(asked: Asked, oauth: OAuth, complaint: str = "", status: int 
         "register",
         asked.visit,
         status=status,
+        script=_FROM_LINK if rules.needs_invitation else "",
         complaint=complaint,
         username=asked.form.get("username"),
         display_name=asked.form.get("display_name"),

@@ -69,7 +69,7 @@ class Pages:
     ) -> Reply:
         """One page for one browser. form_targets: where the answer to its form may redirect to, besides us.
 
-        script: for the one page where an application waits for it.
+        script: for the few pages where one spares people something; every page does its work without.
         """
         text = self._templates.get_template(f"{template}.html").render(
             values,

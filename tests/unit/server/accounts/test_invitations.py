@@ -60,5 +60,5 @@ async def test_the_newest_is_listed_first(house: Any) -> None:
 
 def test_the_secret_of_a_link_stands_in_its_fragment() -> None:
     link = invitation_link("https://chat.example/", "s3cret")
-    assert link == "https://chat.example/#/register?token=s3cret"
+    assert link == "https://chat.example/_watchword/register#token=s3cret"
     assert "s3cret" not in link.partition("#")[0]
