@@ -25,7 +25,7 @@ RULE_TYPES: Mapping[str, str] = {
 }
 """Type of event → what its rule is about."""
 
-_BANS = frozenset({"m.ban", "org.matrix.mjolnir.ban", "m.takedown", "org.matrix.msc4204.takedown"})
+_BANS = ("m.ban", "org.matrix.mjolnir.ban", "m.takedown", "org.matrix.msc4204.takedown")
 _HASHES = ("hashes", "org.matrix.msc4205.hashes")
 _DIGEST_BYTES = 32
 

@@ -22,6 +22,7 @@ def hashed(text: str) -> str:
         ("m.room.rule.server", {"entity": "y", "recommendation": "org.matrix.mjolnir.ban"}, Rule("server", "y")),
         ("org.matrix.mjolnir.rule.room", {"entity": "!x", "recommendation": "m.takedown"}, Rule("room", "!x")),
         ("m.policy.rule.user", {"entity": "@x:y", "recommendation": "m.something"}, None),
+        ("m.policy.rule.user", {"entity": "@x:y", "recommendation": ["m.ban"]}, None),
         ("m.policy.rule.user", {"entity": "", "recommendation": "m.ban"}, None),
         ("m.policy.rule.user", {"entity": 5, "recommendation": "m.ban"}, None),
         ("m.policy.rule.user", {}, None),
