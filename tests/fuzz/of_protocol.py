@@ -81,7 +81,7 @@ def _pdu(given: tuple[Any, RoomVersion]) -> None:
     assert signatures.verify_event(signed, version, "here.example", _KEY.verify_key)
     auth_rules.check_create(pdu, version)
     auth_rules.check_auth(pdu, {}, version)
-    stripped_state.strip_child(pdu)
+    stripped_state.strip_dated(pdu)
     relations.is_edit(pdu)
     policy_servers.needs_signature(pdu)
 

@@ -71,6 +71,6 @@ def has_create(events: Sequence[Mapping[str, Any]]) -> bool:
     return any(event["type"] == event_types.CREATE and event["state_key"] == "" for event in events)
 
 
-def strip_child(pdu: Pdu) -> dict[str, Any]:
-    """An m.space.child event as the space hierarchy shows it. Spec: client-server-api#get_matrixclientv1roomsroomidhierarchy"""
+def strip_dated(pdu: Pdu) -> dict[str, Any]:
+    """The same with the event's time: for an invite, which clients put in order by it."""
     return {**strip(pdu.json), "origin_server_ts": pdu.origin_server_ts}

@@ -62,7 +62,7 @@ def test_the_create_event_is_looked_for() -> None:
     assert not stripped_state.has_create([])
 
 
-def test_a_child_of_a_space_is_stripped_but_for_its_time() -> None:
+def test_an_event_can_be_stripped_but_for_its_time() -> None:
     event = state("m.space.child", "!c:b.org", content={"via": ["b.org"]}) | {
         "room_id": "!r:b.org",
         "origin_server_ts": 12,
@@ -72,5 +72,5 @@ def test_a_child_of_a_space_is_stripped_but_for_its_time() -> None:
         "hashes": {"sha256": ""},
         "signatures": {},
     }
-    stripped = stripped_state.strip_child(parse_pdu(event, V10))
+    stripped = stripped_state.strip_dated(parse_pdu(event, V10))
     assert stripped == state("m.space.child", "!c:b.org", content={"via": ["b.org"]}, origin_server_ts=12)

@@ -20,7 +20,7 @@ from watchword.protocol.events import Pdu, reference_hash
 from watchword.protocol.ids import EventId, RoomId, ServerName, UserId, domain_of
 from watchword.protocol.room_versions import ROOM_VERSIONS, RoomVersion
 from watchword.protocol.signatures import sign_event
-from watchword.protocol.stripped_state import has_create, strip_all, stripped_state_keys
+from watchword.protocol.stripped_state import has_create, strip_all, strip_dated, stripped_state_keys
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.rooms import decide, restricted
 from watchword.server.rooms.commands import SendEvent
@@ -213,7 +213,7 @@ class ServedMemberships:
         signed = sign_event(pdu.json, version, identity.server_name, identity.signing_key)
         if room is None or not room.is_alive:
             shown = invite.invite_room_state[: limits.invite_state_events_max]
-            told = Told(target, "invite", pdu.event_id, pdu.sender, strip_all([*shown, pdu.json]))
+            told = Told(target, "invite", pdu.event_id, pdu.sender, [*strip_all(shown), strip_dated(pdu)])
             # In the room the invite comes as every event does; here nobody else would tell.
             await self.out_of_band.record(invite.room_id, version, told)
         return encoded(read_event(signed, RoomKind(invite.room_id, version)), version)

@@ -219,7 +219,8 @@ class OldStreams:
             async with self.rooms.database.read() as tx:
                 view = await self.rooms.view(tx, room, reader)
             return view.encode(event, self.clock.now_ms())
-        for stripped in () if row.stripped is None else orjson.loads(row.stripped):
+        # Ours of them is the last: another server chose those before it.
+        for stripped in () if row.stripped is None else reversed(orjson.loads(row.stripped)):
             if stripped["type"] == event_types.MEMBER and stripped["state_key"] == row.user_id:
                 # Stripped state does not say when: the time at which it is told stands for that, as the form requires one.
                 told = {"event_id": row.event_id, "room_id": row.room_id, "origin_server_ts": self.clock.now_ms()}

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -169,6 +170,8 @@ async def test_an_invite_is_signed_told_and_accepted(version: str, network: Netw
     assert b"The room" in row.stripped
     assert b"m.room.create" in row.stripped
     assert b"hashes" not in row.stripped
+    invite = json.loads(row.stripped)[-1]
+    assert (invite["state_key"], invite["origin_server_ts"] > 0) == (b.user("bob"), True)
     room = await b.room(room_id)
     assert not room.is_alive
     changes = [logged.change for logged in await b.log.read(Position(0), 100)]

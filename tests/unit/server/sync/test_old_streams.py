@@ -191,8 +191,9 @@ async def test_rooms_of_which_there_is_nothing_to_show_are_left_out_of_the_archi
 async def test_an_invite_from_afar_is_shown_with_what_is_known(world: World) -> None:
     out_of_band = OutOfBand(world.writer, world.memberships, world.log, world.reader.server_name)
     eve = UserId("@eve:there.example")
-    member = {"type": "m.room.member", "state_key": BOB, "sender": eve, "content": {"membership": "invite"}}
-    await out_of_band.record(FAR, ROOM_VERSIONS["11"], Told(BOB, "invite", EventId("$invite"), eve, [member]))
+    lie = {"type": "m.room.member", "state_key": BOB, "sender": eve, "content": {"membership": "ban"}}
+    member = {**lie, "content": {"membership": "invite"}, "origin_server_ts": 1_000}
+    await out_of_band.record(FAR, ROOM_VERSIONS["11"], Told(BOB, "invite", EventId("$invite"), eve, [lie, member]))
     (room,) = (await world.ask(BOB, "GET", "initialSync"))["rooms"]
     now_ms = world.clock.now_ms()
     assert room["invite"] == {**member, "event_id": "$invite", "room_id": FAR, "origin_server_ts": now_ms}
