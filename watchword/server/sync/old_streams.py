@@ -222,9 +222,7 @@ class OldStreams:
         # Ours of them is the last: another server chose those before it.
         for stripped in () if row.stripped is None else reversed(orjson.loads(row.stripped)):
             if stripped["type"] == event_types.MEMBER and stripped["state_key"] == row.user_id:
-                # Stripped state does not say when: the time at which it is told stands for that, as the form requires one.
-                told = {"event_id": row.event_id, "room_id": row.room_id, "origin_server_ts": self.clock.now_ms()}
-                return orjson.dumps({**stripped, **told})
+                return orjson.dumps({**stripped, "event_id": row.event_id, "room_id": row.room_id})
         return None
 
     async def _room(self, room_id: RoomId, reader: Reader, limit: int, membership: str | None) -> bytes:

@@ -195,8 +195,7 @@ async def test_an_invite_from_afar_is_shown_with_what_is_known(world: World) -> 
     member = {**lie, "content": {"membership": "invite"}, "origin_server_ts": 1_000}
     await out_of_band.record(FAR, ROOM_VERSIONS["11"], Told(BOB, "invite", EventId("$invite"), eve, [lie, member]))
     (room,) = (await world.ask(BOB, "GET", "initialSync"))["rooms"]
-    now_ms = world.clock.now_ms()
-    assert room["invite"] == {**member, "event_id": "$invite", "room_id": FAR, "origin_server_ts": now_ms}
+    assert room["invite"] == {**member, "event_id": "$invite", "room_id": FAR}
     assert await world.ask(BOB, "GET", f"rooms/{FAR}/initialSync") == room
 
 
