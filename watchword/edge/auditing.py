@@ -51,6 +51,10 @@ class Audit(Protocol):
         """An entry for the block that does it: written with its effect, or at its end. A Refusal is kept as one."""
         ...
 
+    def entry(self, deed: Deed) -> Entry:
+        """An entry that is kept only if somebody writes it: where it shows later whether an administrator's right was used."""
+        ...
+
     async def read(self, deed: Deed) -> None:
         """Somebody looked at something. Looking again soon is not kept."""
         ...
@@ -74,6 +78,10 @@ class NoAudit:
     async def act(self, deed: Deed) -> AsyncIterator[Entry]:
         """An entry that nobody keeps."""
         yield _NoEntry()
+
+    def entry(self, deed: Deed) -> Entry:
+        """An entry that nobody keeps."""
+        return _NoEntry()
 
     async def read(self, deed: Deed) -> None:
         """Nothing is kept."""

@@ -68,7 +68,7 @@ class AuditLog:
     @asynccontextmanager
     async def act(self, deed: Deed) -> AsyncIterator[_Entry]:
         """An entry for the block that does it: written with its effect, or at its end. A Refusal is kept as one."""
-        entry = _Entry(deed, self._clock)
+        entry = self.entry(deed)
         try:
             yield entry
         except Refusal as refusal:
@@ -83,6 +83,10 @@ class AuditLog:
             raise
         if not entry.is_written:
             await self._write(entry, DONE)
+
+    def entry(self, deed: Deed) -> _Entry:
+        """An entry that is kept only if somebody writes it."""
+        return _Entry(deed, self._clock)
 
     async def _write(self, entry: _Entry, outcome: str) -> None:
         async with self._database.write() as tx:

@@ -4,7 +4,7 @@ The wait doubles with each failure, with some chance in it, so that many servers
 return together. A request from a server shows that it is alive and ends its wait.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from watchword.base import limits
@@ -110,6 +110,32 @@ class Backoff:
         self._woken_ts[server_name] = now
         self._failing[server_name] = replace(row, retry_after_ts=now)
         self._tell(server_name)
+
+    async def destinations(self, after: str, limit: int) -> Sequence[DestinationRow]:
+        """Servers that something was sent to, by name, after one of them ('' to begin), as they answer now."""
+        async with self._database.read() as tx:
+            rows = await tables.destinations_after(tx, after, limit)
+        return [
+            replace(row, failures=now.failures, failing_since_ts=now.failing_since_ts, retry_after_ts=now.retry_after_ts)
+            if (now := self._failing.get(row.server_name)) is not None
+            else row
+            for row in rows
+        ]
+
+    async def destination(self, server_name: ServerName) -> DestinationRow | None:
+        """One of them; None if nothing was ever sent there, or nothing is known of it."""
+        async with self._database.read() as tx:
+            row = await tables.destination(tx, server_name)
+        return self._failing.get(server_name) if row is None else row
+
+    def retry_now(self, server_name: ServerName) -> bool:
+        """End a server's wait, because somebody who knows says so; whether it was waited for."""
+        row = self._failing.get(server_name)
+        if row is None:
+            return False
+        self._failing[server_name] = replace(row, retry_after_ts=self._clock.now_ms())
+        self._tell(server_name)
+        return True
 
     def _tell(self, server_name: ServerName) -> None:
         for listener in self._listeners:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watchword.protocol.ids import ServerName
-from watchword.storage import Position, ReadTx, Tx
+from watchword.storage import Position, ReadTx, Row, Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,26 @@ async def destinations(tx: ReadTx, limit: int) -> Sequence[DestinationRow]:
         DestinationRow(ServerName(row[0]), row[1], row[2], row[3], row[4], None if row[5] is None else Position(row[5]))
         for row in rows
     ]
+
+
+def _destination(row: Row) -> DestinationRow:
+    behind_after = None if row[5] is None else Position(row[5])
+    return DestinationRow(ServerName(row[0]), row[1], row[2], row[3], row[4], behind_after)
+
+
+_DESTINATION = "SELECT server_name, failures, failing_since_ts, retry_after_ts, last_success_ts, behind_after FROM federation_destinations "
+
+
+async def destinations_after(tx: ReadTx, after: str, limit: int) -> Sequence[DestinationRow]:
+    """Destinations by name, after one of them."""
+    rows = await tx.fetch_all(_DESTINATION + "WHERE server_name > ? ORDER BY server_name LIMIT ?", after, limit)
+    return [_destination(row) for row in rows]
+
+
+async def destination(tx: ReadTx, server_name: ServerName) -> DestinationRow | None:
+    """One destination."""
+    row = await tx.fetch_one(_DESTINATION + "WHERE server_name = ?", server_name)
+    return None if row is None else _destination(row)
 
 
 async def save_reachability(tx: Tx, row: DestinationRow) -> None:

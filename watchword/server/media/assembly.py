@@ -9,6 +9,7 @@ from watchword.protocol.ids import ServerName
 from watchword.server.media.commands import MediaSettings, PreviewSettings
 from watchword.server.media.door import MediaDoor
 from watchword.server.media.files import Files
+from watchword.server.media.inventory import Inventory
 from watchword.server.media.pages import Pages
 from watchword.server.media.ports import RemoteMedia
 from watchword.server.media.previews import Previews
@@ -26,6 +27,7 @@ class Repository:
 
     service: MediaService
     removal: Removal
+    inventory: Inventory
     upkeep: Upkeep
     door: MediaDoor
     sandboxes: tuple[Sandbox, Sandbox]
@@ -84,4 +86,4 @@ def assemble_media(
         server_name,
     )
     upkeep = Upkeep(database, files, clock, service, removal, preview_settings)
-    return Repository(service, removal, upkeep, door, (pictures, readers), outside.web)
+    return Repository(service, removal, Inventory(database, clock, server_name), upkeep, door, (pictures, readers), outside.web)

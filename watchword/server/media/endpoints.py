@@ -44,8 +44,8 @@ async def config(request: Request, requester: Requester, door: MediaDoor) -> Rep
 
 
 async def delete(request: Request, requester: Requester, door: MediaDoor) -> Reply:
-    """DELETE /_watchword/client/v1/media/{mediaId}: what I uploaded; for an administrator, what anybody did."""
-    await door.removal.delete_own(requester.user_id, request.params["mediaId"], is_admin=requester.is_admin)
+    """DELETE /_watchword/client/v1/media/{mediaId}: what I uploaded."""
+    await door.removal.delete_own(requester.user_id, request.params["mediaId"])
     return Reply.EMPTY
 
 

@@ -14,7 +14,7 @@ from watchword.protocol.ids import EventId, ServerName, UserId, domain_of
 from watchword.server.media import decide, tables, thumbnail_tables, upkeep_tables
 from watchword.server.media.commands import MediaName, Quarantined
 from watchword.server.media.files import Files
-from watchword.storage.database import Database, Tx
+from watchword.storage.database import Also, Database, Tx
 
 
 class Removal:
@@ -28,18 +28,23 @@ class Removal:
 
     # Deleting
 
-    async def delete(self, names: Iterable[MediaName]) -> int:
-        """Delete files, of this server for good, copies of others until somebody asks again; how many there were."""
+    async def delete(self, names: Iterable[MediaName], also: Also | None = None) -> int:
+        """Delete files, of this server for good, copies of others until somebody asks again; how many there were.
+
+        also: what else is written in the same transaction.
+        """
         async with self._database.write() as tx:
             gone = [sha256 for name in names if (sha256 := await tables.remove(tx, *self._key(name))) is not None]
+            if also is not None:
+                await also(tx)
         await self.reap(gone)
         return len(gone)
 
-    async def delete_own(self, user_id: UserId, media_id: str, *, is_admin: bool = False) -> None:
-        """Delete what this user uploaded, or, for an administrator, what anybody did. Raises NotFound."""
+    async def delete_own(self, user_id: UserId, media_id: str) -> None:
+        """Delete what this user uploaded. Raises NotFound."""
         async with self._database.write() as tx:
             owner = await tables.owner(tx, media_id)
-            if owner is None or (owner != user_id and not is_admin):
+            if owner is None or owner != user_id:
                 raise NotFound("There is no such file of yours.")
             gone = await tables.remove(tx, "", media_id)
         assert gone is not None
@@ -76,7 +81,7 @@ class Removal:
 
     # Quarantine
 
-    async def quarantine(self, what: MediaName | bytes, by: UserId, reason: str = "") -> bytes:
+    async def quarantine(self, what: MediaName | bytes, by: UserId, reason: str = "", also: Also | None = None) -> bytes:
         """Serve these bytes no more: by the name of a file that is here, or by a SHA-256. Gives the SHA-256.
 
         Raises NotFound if nothing here has the name.
@@ -84,12 +89,17 @@ class Removal:
         async with self._database.write() as tx:
             sha256 = what if isinstance(what, bytes) else await self._hash_of(tx, what)
             await upkeep_tables.quarantine(tx, Quarantined(sha256, by, reason, self._clock.now_ms()))
+            if also is not None:
+                await also(tx)
         return sha256
 
-    async def release(self, what: MediaName | bytes) -> bool:
+    async def release(self, what: MediaName | bytes, also: Also | None = None) -> bool:
         """Serve them again; whether they were quarantined. Raises NotFound if nothing here has the name."""
         async with self._database.write() as tx:
-            return await upkeep_tables.release(tx, what if isinstance(what, bytes) else await self._hash_of(tx, what))
+            released = await upkeep_tables.release(tx, what if isinstance(what, bytes) else await self._hash_of(tx, what))
+            if released and also is not None:
+                await also(tx)
+        return released
 
     async def quarantined(self, before_ts: int | None = None, count: int = limits.quarantine_page_max) -> Sequence[Quarantined]:
         """A page of what is quarantined, newest first."""

@@ -8,11 +8,15 @@ from watchword.protocol.policy_lists import PolicyRules
 
 
 class BanList:
-    """Who is banned now. Nobody of this server is, whatever a list says: accounts here are the operator's own business."""
+    """Who is banned now. Nobody of this server is, whatever a list says: accounts here are the operator's own business.
+
+    rules: what the lists say. blocked_rooms: what administrators say; they keep it.
+    """
 
     def __init__(self, server_name: ServerName) -> None:
         self._server_name = server_name
         self.rules = PolicyRules()
+        self.blocked_rooms: set[RoomId] = set()
 
     def bans_user(self, user_id: UserId) -> bool:
         """Whether a user is banned, or his server."""
@@ -24,4 +28,4 @@ class BanList:
 
     def bans_room(self, room_id: RoomId) -> bool:
         """Whether a room is banned."""
-        return self.rules.bans_room(room_id)
+        return room_id in self.blocked_rooms or self.rules.bans_room(room_id)

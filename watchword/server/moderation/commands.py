@@ -39,3 +39,16 @@ class Report:
     received_ts: int
     handled_ts: int | None = None
     handled_by: UserId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportQuery:
+    """Which reports, in which order of age. None: any. start: how many of the first ones to pass over."""
+
+    kind: Kind | None = None
+    handled: bool | None = None
+    reporter: UserId | None = None
+    room_id: RoomId | None = None
+    oldest_first: bool = False
+    start: int = 0
+    limit: int = 100

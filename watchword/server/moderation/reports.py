@@ -15,10 +15,10 @@ from watchword.base.clock import Clock
 from watchword.base.errors import LimitExceeded, NotFound
 from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.server.moderation import tables
-from watchword.server.moderation.commands import Kind, NewReport, Report
+from watchword.server.moderation.commands import Kind, NewReport, Report, ReportQuery
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.view import Reader
-from watchword.storage import Database
+from watchword.storage import Also, Database
 
 _DAY_MS = 86_400_000
 _SWEEP_EVERY = 100
@@ -81,12 +81,27 @@ class Reports:
         async with self.database.read() as tx:
             return await tables.report(tx, report_id)
 
-    async def handle(self, report_id: int, by: UserId) -> bool:
-        """Mark as dealt with; whether it was open. What was copied of a reported event is dropped."""
-        async with self.database.write() as tx:
-            return await tables.handle_report(tx, report_id, by, self.clock.now_ms())
+    async def newest(self, query: ReportQuery) -> tuple[Sequence[Report], int]:
+        """A page of reports by age, and how many fit in all."""
+        async with self.database.read() as tx:
+            query = replace(query, limit=min(query.limit, limits.admin_page_max))
+            return await tables.reports_by_age(tx, query), await tables.count_fitting(tx, query)
 
-    async def delete(self, report_id: int) -> bool:
-        """Drop a report; whether it was there."""
+    async def handle(self, report_id: int, by: UserId, also: Also | None = None) -> bool:
+        """Mark as dealt with; whether it was open. What was copied of a reported event is dropped.
+
+        also: what else is written in the same transaction, if it was open.
+        """
         async with self.database.write() as tx:
-            return await tables.delete_report(tx, report_id)
+            handled = await tables.handle_report(tx, report_id, by, self.clock.now_ms())
+            if handled and also is not None:
+                await also(tx)
+        return handled
+
+    async def delete(self, report_id: int, also: Also | None = None) -> bool:
+        """Drop a report; whether it was there. also: what else is written in the same transaction, if it was."""
+        async with self.database.write() as tx:
+            deleted = await tables.delete_report(tx, report_id)
+            if deleted and also is not None:
+                await also(tx)
+        return deleted

@@ -1,8 +1,8 @@
 """The SQL of moderation. Rows in, rows out; nothing is decided here."""
 
 from watchword.protocol.ids import EventId, RoomId, UserId
-from watchword.server.moderation.commands import Kind, NewReport, Report
-from watchword.storage import ReadTx, Row, Tx
+from watchword.server.moderation.commands import Kind, NewReport, Report, ReportQuery
+from watchword.storage import ReadTx, Row, Tx, Value
 
 _REPORT = "report_id, kind, reporter, room_id, event_id, user_id, reason, event, received_ts, handled_ts, handled_by"
 
@@ -53,6 +53,42 @@ async def reports(tx: ReadTx, *, handled: bool, after: int, limit: int) -> list[
         limit,
     )
     return [_report(row) for row in rows]
+
+
+def _where(query: ReportQuery) -> tuple[str, list[Value]]:
+    conditions, values = ["1 = 1"], list[Value]()
+    for column, wanted in (
+        ("kind", None if query.kind is None else query.kind.value),
+        ("reporter", query.reporter),
+        ("room_id", query.room_id),
+    ):
+        if wanted is not None:
+            conditions.append(f"{column} = ?")
+            values.append(wanted)
+    if query.handled is not None:
+        conditions.append("handled_ts > 0" if query.handled else "handled_ts = 0")
+    return " AND ".join(conditions), values
+
+
+async def reports_by_age(tx: ReadTx, query: ReportQuery) -> list[Report]:
+    """A page, by when they came first."""
+    where, values = _where(query)
+    direction = "ASC" if query.oldest_first else "DESC"
+    rows = await tx.fetch_all(
+        f"SELECT {_REPORT} FROM reports WHERE {where} ORDER BY report_id {direction} LIMIT ? OFFSET ?",  # noqa: S608
+        *values,
+        query.limit,
+        query.start,
+    )
+    return [_report(row) for row in rows]
+
+
+async def count_fitting(tx: ReadTx, query: ReportQuery) -> int:
+    """How many there are in all."""
+    where, values = _where(query)
+    row = await tx.fetch_one(f"SELECT COUNT(*) FROM reports WHERE {where}", *values)  # noqa: S608
+    assert row is not None
+    return int(row[0])
 
 
 async def report(tx: ReadTx, report_id: int) -> Report | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from watchword.base.clock import Clock
 from watchword.base.entropy import Entropy
+from watchword.edge.auditing import NO_AUDIT, Audit
 from watchword.protocol.ids import UserId
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.accounts.user_data import UserData
@@ -80,6 +81,7 @@ class RoomPorts:
     push_rules: RoomPushRules = NO_PUSH_RULES
     addresses: InvitationServers = NO_INVITATION_SERVERS
     bans: StandingBans = NO_BANS
+    audit: Audit = NO_AUDIT
     alias_owners: AliasOwners = NOBODY_OWNS_ALIASES
     directories: RemoteDirectories | None = None
     times: RemoteTimes | None = None
@@ -164,6 +166,7 @@ def assemble_rooms(
         clock=clock,
         server_name=server_name,
         default_room_version=limits.default_version,
+        audit=ports.audit,
     )
     return Rooms(
         registry=registry,

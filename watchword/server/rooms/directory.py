@@ -16,7 +16,7 @@ from watchword.server.rooms import catalogue_tables, member_tables, tables
 from watchword.server.rooms.published import DirectoryQuery, PublishedRooms, RemoteDirectories
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.room import Room
-from watchword.storage import Database
+from watchword.storage import Also, Database
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,23 @@ class Directory:
             if not await member_tables.insert_alias(tx, alias, room_id, user_id):
                 raise Conflict("M_UNKNOWN", "This alias is taken.")
 
-    async def delete_alias(self, alias: RoomAlias, user_id: UserId, *, is_admin: bool) -> None:
-        """Drop an alias: its creator may, and who may send m.room.canonical_alias. Raises NotFound, Forbidden."""
+    async def delete_alias(self, alias: RoomAlias, user_id: UserId, *, is_admin: bool, also: Also | None = None) -> None:
+        """Drop an alias: its creator may, and who may send m.room.canonical_alias. Raises NotFound, Forbidden.
+
+        also: what else is written if it was an administrator's right that was used.
+        """
         found = await self.reader.alias(alias)
         if found is None:
             raise NotFound("This alias names no room.")
         room_id, creator = found
         room = await self.reader.room(room_id)
-        if not is_admin and user_id != creator and not _may_name(room, user_id):
+        is_own = user_id == creator or _may_name(room, user_id)
+        if not is_admin and not is_own:
             raise Forbidden("You may not delete this alias.")
         async with self.database.write() as tx:
             await member_tables.delete_alias(tx, alias)
+            if also is not None and not is_own:
+                await also(tx)
 
     async def check_canonical_alias(self, room_id: RoomId, content: Mapping[str, Any]) -> None:
         """New aliases of m.room.canonical_alias must be well formed and name this room. Raises BadRequest.
@@ -90,15 +96,23 @@ class Directory:
         except PeerError:
             return None
 
-    async def list_room(self, room_id: RoomId, user_id: UserId, *, listed: bool, is_admin: bool) -> None:
-        """Publish a room, or take it off the list. Raises NotFound, Forbidden."""
+    async def list_room(
+        self, room_id: RoomId, user_id: UserId, *, listed: bool, is_admin: bool, also: Also | None = None
+    ) -> None:
+        """Publish a room, or take it off the list. Raises NotFound, Forbidden.
+
+        also: what else is written if it was an administrator's right that was used.
+        """
         room = await self.reader.room(room_id)
         if room is None:
             raise NotFound("There is no such room.")
-        if not is_admin and not _may_name(room, user_id):
+        is_own = _may_name(room, user_id)
+        if not is_admin and not is_own:
             raise Forbidden("You may not change this room's place in the directory.")
         async with self.database.write() as tx:
             await tables.set_public(tx, room.room_nid, listed)
+            if also is not None and not is_own:
+                await also(tx)
         room.is_public = listed
 
     async def list_for_network(self, appservice_id: str, network_id: str, room_id: RoomId, *, listed: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.base.errors import BadRequest, ProtocolError
+from watchword.edge.auditing import NO_AUDIT, Audit
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester
 from watchword.protocol.ids import RoomId, ServerName, UserId, parse_room_alias, parse_room_id, parse_server_name
@@ -48,6 +49,7 @@ class RoomDoors:
     server_name: ServerName
     default_room_version: str = DEFAULT_ROOM_VERSION
     delays: DelayedSends = NO_DELAYS
+    audit: Audit = NO_AUDIT
 
     @property
     def posting(self) -> Posting:

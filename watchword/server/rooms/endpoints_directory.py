@@ -4,6 +4,7 @@ from typing import Any
 
 from watchword.base import limits
 from watchword.base.errors import BadRequest, Forbidden, NotFound
+from watchword.edge.auditing import Deed
 from watchword.edge.endpoint import Auth, Body, Endpoint, Rate
 from watchword.edge.replies import Reply
 from watchword.edge.request import Request
@@ -29,7 +30,8 @@ async def put_alias(request: Request, requester: Requester, doors: RoomDoors) ->
 
 async def delete_alias(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
     alias = request.param("roomAlias", parse_room_alias)
-    await doors.directory.delete_alias(alias, requester.user_id, is_admin=requester.is_admin)
+    entry = doors.audit.entry(Deed.asked(request, requester.user_id, "room.alias.delete", alias))
+    await doors.directory.delete_alias(alias, requester.user_id, is_admin=requester.is_admin, also=entry)
     return Reply.EMPTY
 
 
@@ -84,9 +86,10 @@ async def put_visibility(request: Request, requester: Requester, doors: RoomDoor
     visibility = request.field_or("visibility", str, "public")
     if visibility not in ("public", "private"):
         raise BadRequest("M_INVALID_PARAM", "visibility must be public or private.")
-    await doors.directory.list_room(
-        room_of(request), requester.user_id, listed=visibility == "public", is_admin=requester.is_admin
-    )
+    room_id, listed = room_of(request), visibility == "public"
+    entry = doors.audit.entry(Deed.asked(request, requester.user_id, "room.list", room_id))
+    entry.add(listed=listed)
+    await doors.directory.list_room(room_id, requester.user_id, listed=listed, is_admin=requester.is_admin, also=entry)
     return Reply.EMPTY
 
 

@@ -26,7 +26,7 @@ async def _counts(world: World, room_id: RoomId) -> dict[str, int]:
         assert found is not None
         counts = {}
         for table in ("events", "state_line", "event_relations", "threads", "receipts", "event_times", "missing_events"):
-            row = await tx.fetch_one(f"SELECT COUNT(*) FROM {table} WHERE room_nid = ?", found[0])  # noqa: S608
+            row = await tx.fetch_one(f"SELECT COUNT(*) FROM {table} WHERE room_nid = ?", found[0])
             assert row is not None
             counts[table] = row[0]
     return counts
