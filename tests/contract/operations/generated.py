@@ -7,6 +7,7 @@ of roles and changes one thing in it.
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,10 +19,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from tests.contract.operations.rules import Rule, rules
+from tests.contract.operations.rules import BEYOND, Rule, rules
 from tests.contract.operations.world import Cast, Session
 from tests.end_to_end.harness import shapes
 from tests.end_to_end.harness.shapes import Operation
+from watchword.edge.endpoint import Endpoint
 
 EXAMPLES = int(os.environ.get("WATCHWORD_EXAMPLES", "8"))
 """How many requests that fit an operation gets, as many again that nearly do, half as many that do not; or some hundreds."""
@@ -256,7 +258,48 @@ def _meant(draw: st.DrawFn, value: Any, name: str = "") -> Any:
 
 @cache
 def _of_tables(operation: Operation) -> Sequence[Rule]:
+    if operation.document == BEYOND:
+        return [rule for rule in rules(BEYOND) if rule.method == operation.method and operation.pattern.fullmatch(rule.bare)]
     return [rule for rule in rules(operation.document) if rule.operation == operation]
+
+
+def operation_beyond(row: Endpoint) -> Operation:
+    """What a document could say of an operation of ours that none describes."""
+    pattern = re.compile("/".join("[^/]*" if part.startswith("{") else re.escape(part) for part in row.path.split("/")))
+    answers: Mapping[str, Any] = {status: {} for status in ("200", "201", "202", "204", "304", "400", "404", "default")}
+    described = {"responses": answers, "security": [{"accessTokenBearer": []}]}
+    return Operation(BEYOND, row.method, row.path, pattern, described)
+
+
+_FIELDS = (
+    *("client_id", "redirect_uri", "response_type", "scope", "state", "code", "code_challenge", "code_verifier", "grant_type"),
+    *("token", "refresh_token", "device_code", "user_code", "username", "password", "session", "next", "action", "device_id"),
+    *("csrf", "consent", "invitation", "email", "sid", "client_secret", "login_hint", "prompt", "provider", "error", "type"),
+)
+
+
+@st.composite
+def strays(draw: st.DrawFn, row: Endpoint) -> tuple[str, bytes, dict[str, str]]:
+    """Any request for a page or a protocol of ours that needs no token: target, body, headers."""
+    path = "/".join(quote(str(draw(_JUNK)) or "x", safe="") if part.startswith("{") else part for part in row.path.split("/"))
+    texts = _JUNK.map(str) | st.sampled_from(["https://app.example/", "openid urn:matrix:client:api:*", "code", "S256", "x"])
+    fields = st.lists(st.tuples(st.sampled_from(_FIELDS), texts), max_size=6)
+    query = urlencode(draw(fields), errors="surrogatepass")
+    match draw(st.sampled_from(["form", "form", "json", "bytes", "nothing"])):
+        case "form":
+            body, kind = urlencode(draw(fields), errors="surrogatepass").encode(), "application/x-www-form-urlencoded"
+        case "json":
+            body, kind = json.dumps(dict(draw(fields))).encode(), "application/json"
+        case "bytes":
+            body, kind = draw(st.sampled_from(_NEARLY_JSON)), draw(st.sampled_from(["application/json", "text/plain", "x"]))
+        case _:
+            body, kind = b"", ""
+    cookie = draw(
+        st.sampled_from(["", "a=b", "__Host-watchword=x; __Host-watchword=y", "watchword_session=guessed", "=;;=", "é"])
+    )
+    origin = draw(st.sampled_from(["", "https://here.example", "https://evil.example", "null"]))
+    headers = {"content-type": kind, "cookie": cookie, "origin": origin, "if-match": draw(st.sampled_from(["", '"x"', "*"]))}
+    return f"{path}?{query}", body, {name: value for name, value in headers.items() if value}
 
 
 @st.composite

@@ -15,13 +15,14 @@ from hypothesis.errors import Unsatisfiable
 from tests.contract.operations import generated
 from tests.contract.operations.generated import Draft
 from tests.contract.operations.judge import ENDINGS, Asked, complaints
-from tests.contract.operations.rules import CLIENTS, PEERS, is_served, sessions_of_servers
+from tests.contract.operations.rules import BEYOND, CLIENTS, PEERS, is_served, row_of, rules, sessions_of_servers
 from tests.contract.operations.stage import Stage, key_of
 from tests.contract.operations.world import ROLES, SERVER_NAMES, SERVERS, Cast, Session
 from tests.end_to_end.harness import shapes
 from tests.end_to_end.harness.shapes import Operation
 from tests.end_to_end.harness.wire import Answer
-from tests.house.operations import blanked
+from tests.house.operations import blanked, served
+from watchword.edge.endpoint import Auth, Endpoint
 
 _KINDS = {"fitting": generated.fitting, "breaking": generated.breaking, "nearly": generated.nearly}
 _FAR = ("member", "owner")
@@ -123,3 +124,37 @@ def test_answers_to_servers_are_as_documented(operation: Operation, staged: Call
     examination = Examination(operation, staged, cast)
     for kind in _KINDS:
         _examine(operation, kind, examination, examination.server)
+
+
+def _rows_of_tables() -> list[Endpoint]:
+    found = {row.path + row.method: row for rule in rules(BEYOND) if (row := row_of(rule.method, rule.bare)) is not None}
+    return list(found.values())
+
+
+def _open_rows() -> list[Endpoint]:
+    specified = {(each.method, blanked(each.path)) for each in shapes.operations()}
+    rows = [row for _, row in served() if (row.method, blanked(row.path)) not in specified]
+    return [row for row in rows if row.auth in (Auth.NONE, Auth.OPTIONAL)]
+
+
+@pytest.mark.parametrize("row", _rows_of_tables(), ids=lambda row: f"{row.method} {row.path}")
+def test_answers_beyond_the_specification_are_as_orderly(row: Endpoint, staged: Callable[..., Stage], cast: Cast) -> None:
+    operation = generated.operation_beyond(row)
+    examination = Examination(operation, staged, cast)
+    _examine(operation, "nearly", examination, examination.client)
+
+
+@pytest.mark.parametrize("row", _open_rows(), ids=lambda row: f"{row.method} {row.path}")
+def test_nothing_that_anybody_may_ask_fails(row: Endpoint, staged: Callable[..., Stage], cast: Cast) -> None:
+    stage = staged()
+
+    @generated.determined(2 * generated.EXAMPLES)
+    @given(generated.strays(row))
+    def ask(stray: tuple[str, bytes, dict[str, str]]) -> None:
+        target, body, headers = stray
+        answer = stage.ask(row.method, target, body, None, headers)
+        # Somebody else's server, which is not there, may have been needed.
+        assert answer.status < 500 or answer.status == 502, (row.method, target, body, answer)
+        assert not cast.told("nobody", answer.body), (row.method, target)
+
+    ask()
