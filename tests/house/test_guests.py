@@ -51,8 +51,14 @@ _BESIDES = {
     ("POST", f"{_V3}/join/{{}}"),  # clients know no other way to join
     ("POST", "/_matrix/client/v4/sync"),  # another form of /sync
     ("POST", "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"),
+    # "All delayed event related endpoints are available to guest accounts."
+    *(("PUT", f"/_matrix/client/{form}/rooms/{{}}/delayed_event/{{}}/{{}}") for form in ("v3", "unstable/org.matrix.msc4140")),
+    *(("GET", f"/_matrix/client/{form}/delayed_events") for form in ("v1", "unstable/org.matrix.msc4140")),
+    *(("GET", f"/_matrix/client/{form}/delayed_events/{{}}") for form in ("v1", "unstable/org.matrix.msc4140")),
     ("GET", "/_matrix/client/unstable/org.matrix.msc3916/media/download/{}/{}"),  # older names of what is allowed
     ("GET", "/_matrix/client/unstable/org.matrix.msc3916/media/download/{}/{}/{}"),
+    ("PUT", "/_matrix/client/unstable/uk.tcpip.msc4133/profile/{}/{}"),
+    ("DELETE", "/_matrix/client/unstable/uk.tcpip.msc4133/profile/{}/{}"),
     ("GET", "/_matrix/client/unstable/org.matrix.msc3916/media/thumbnail/{}/{}"),
 }
 # Where no token is needed a guest may leave his out, so there is nothing to enforce.

@@ -7,6 +7,7 @@ from watchword.server.accounts import (
     endpoints_devices,
     endpoints_fallback,
     endpoints_login,
+    endpoints_old_names,
     endpoints_profile,
     endpoints_register,
 )
@@ -19,6 +20,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *endpoints_account.ENDPOINTS,
     *endpoints_devices.ENDPOINTS,
     *endpoints_profile.ENDPOINTS,
+    *endpoints_old_names.ENDPOINTS,
     *endpoints_account_data.ENDPOINTS,
     *endpoints_threepids.ENDPOINTS,
 )

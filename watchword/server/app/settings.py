@@ -260,6 +260,9 @@ UNSTABLE_FEATURES = {
     "org.matrix.msc4380": True,
     "org.matrix.msc4380.stable": True,
     "uk.half-shot.msc2666.query_mutual_rooms": True,
+    "uk.tcpip.msc4133": True,
+    "uk.tcpip.msc4133.stable": True,
+    "net.zemos.msc4383": True,
     "uk.half-shot.msc2666.query_mutual_rooms.stable": True,
 }
 """Flags of what is served under old names. Spec: client-server-api#get_matrixclientversions"""

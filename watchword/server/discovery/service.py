@@ -2,11 +2,13 @@
 
 import orjson
 
+from watchword import __version__
 from watchword.edge.requester import Kind, Requester
 from watchword.protocol.room_versions import ROOM_VERSIONS
 from watchword.server.discovery.settings import Contact, DiscoverySettings
 
 LAST_MINOR_VERSION = 19
+_SERVER = {"name": "Watchword", "version": __version__}
 
 VERSIONS: tuple[str, ...] = (
     # COMPAT(clients of 2019, until 2028): bots of that age look for the old names.
@@ -21,7 +23,13 @@ class Discovery:
     def __init__(self, settings: DiscoverySettings) -> None:
         self._settings = settings
         self.versions = orjson.dumps(
-            {"versions": VERSIONS, "unstable_features": dict(settings.unstable_features)},
+            {
+                "versions": VERSIONS,
+                "unstable_features": dict(settings.unstable_features),
+                # Spec: proposals/4383
+                "server": _SERVER,
+                "net.zemos.msc4383.server": _SERVER,
+            },
         )
         self.well_known_client = _encoded(_client(settings))
         self.well_known_server = (
@@ -86,6 +94,7 @@ def _capabilities(settings: DiscoverySettings) -> dict[str, object]:
         "m.set_displayname": _enabled(True),
         "m.set_avatar_url": _enabled(True),
         "m.profile_fields": _enabled(True),
+        "uk.tcpip.msc4133.profile_fields": _enabled(True),
         "m.3pid_changes": _enabled(settings.may_change_threepids),
         "m.get_login_token": _enabled(settings.may_get_login_token),
         "m.forget_forced_upon_leave": _enabled(settings.forgets_rooms_left),
