@@ -25,7 +25,7 @@ import apsw
 
 from watchword.base import limits
 from watchword.base.errors import StorageError
-from watchword.storage.database import ReadTx, Row, Tx, Value
+from watchword.storage.database import Row, Tx, Value
 
 logger = logging.getLogger(__name__)
 
@@ -74,21 +74,26 @@ class SqliteDatabase:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[ReadTx]:
+    def read(self) -> "_Reading":
+        if self._closed:
+            raise StorageError("the database is closed")
+        return _Reading(self._reader, self._take_back)
+
+    def _reader(self) -> apsw.Connection:
+        """A connection with a transaction begun on it."""
         if self._closed:
             raise StorageError("the database is closed")
         connection = self._readers.pop() if self._readers else self._open()
-        try:
-            connection.execute("BEGIN")
-            yield SqliteReadTx(connection)
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            if len(self._readers) < _READERS_IDLE_MAX and not self._closed:
-                self._readers.append(connection)
-            else:
-                connection.close()
+        connection.execute("BEGIN")
+        return connection
+
+    def _take_back(self, connection: apsw.Connection) -> None:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if len(self._readers) < _READERS_IDLE_MAX and not self._closed:
+            self._readers.append(connection)
+        else:
+            connection.close()
 
     @asynccontextmanager
     async def write(self, *, wait: bool = True) -> AsyncIterator[Tx]:
@@ -261,33 +266,63 @@ class _Disk:
                 loop.call_soon_threadsafe(done, failure)
 
 
-class SqliteReadTx:
-    """A read transaction. The methods never suspend; they are `async` for the engines that must."""
+class _Reading:
+    """A read transaction, begun by its first question: where caches have every answer, it costs next to nothing.
 
-    __slots__ = ("_connection",)
+    A view is that of its first statement anyway: SQLite takes the snapshot then, not at BEGIN. The methods never suspend;
+    they are `async` for the engines that must.
+    """
+
+    __slots__ = ("_begin", "_connection", "_end", "_ended")
+
+    def __init__(self, begin: Callable[[], apsw.Connection], end: Callable[[apsw.Connection], None]) -> None:
+        self._begin = begin
+        self._end = end
+        self._connection: apsw.Connection | None = None
+        self._ended = False
+
+    async def __aenter__(self) -> "_Reading":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ended = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._end(connection)
+
+    def _begun(self) -> apsw.Connection:
+        if self._ended:
+            raise StorageError("the transaction has ended")
+        connection = self._connection = self._begin()
+        return connection
+
+    async def fetch_one(self, sql: str, *parameters: Value) -> Row | None:
+        connection = self._connection or self._begun()
+        return cast("Row | None", connection.execute(sql, parameters).fetchone())
+
+    async def fetch_all(self, sql: str, *parameters: Value) -> Sequence[Row]:
+        connection = self._connection or self._begun()
+        return connection.execute(sql, parameters).fetchall()
+
+
+class SqliteTx:
+    """A write transaction inside the current batch. The methods that read and write never suspend."""
+
+    __slots__ = ("_connection", "_done", "_failure", "_on_commit", "_on_failure", "_waiters")
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self._done = False
+        self._failure: BaseException | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        self._on_commit: list[Callable[[], object]] = []
+        self._on_failure: list[Callable[[], object]] = []
 
     async def fetch_one(self, sql: str, *parameters: Value) -> Row | None:
         return cast("Row | None", self._connection.execute(sql, parameters).fetchone())
 
     async def fetch_all(self, sql: str, *parameters: Value) -> Sequence[Row]:
         return self._connection.execute(sql, parameters).fetchall()
-
-
-class SqliteTx(SqliteReadTx):
-    """A write transaction inside the current batch."""
-
-    __slots__ = ("_done", "_failure", "_on_commit", "_on_failure", "_waiters")
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        super().__init__(connection)
-        self._done = False
-        self._failure: BaseException | None = None
-        self._waiters: list[asyncio.Future[None]] = []
-        self._on_commit: list[Callable[[], object]] = []
-        self._on_failure: list[Callable[[], object]] = []
 
     async def execute(self, sql: str, *parameters: Value) -> int:
         self._connection.execute(sql, parameters)
