@@ -20,6 +20,7 @@ FAILED_SEEDS = {
     85: "A leave and an invite within one sync hid the leave and the last messages before it.",
     112: "A rejoin through a server that had missed the leave of another of our users undid it.",
     114: "What was said before a join came as news, and was soft-failed for who is in the room now.",
+    356: "Who waited for the pen while a commit failed built on an event that was lost with it.",
 }
 
 

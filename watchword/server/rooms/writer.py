@@ -12,7 +12,7 @@ from typing import assert_never
 
 from watchword.base.clock import Clock
 from watchword.base.entropy import Entropy
-from watchword.base.errors import BadRequest, Forbidden, Refusal, RemoteProtocolError, TooLarge
+from watchword.base.errors import BadRequest, Forbidden, Refusal, RemoteProtocolError, StorageError, TooLarge
 from watchword.protocol import event_types
 from watchword.protocol.event_building import EventDraft, build_event
 from watchword.protocol.events import EventTooLarge, Pdu, reference_hash
@@ -256,6 +256,9 @@ class RoomWriter:
         """
         try:
             async with self.database.write(wait=False) as tx:
+                if room.evicted:
+                    # It waited for the pen until a commit had failed, and what it says of the room was lost with that.
+                    raise StorageError("what the event builds on was not committed")
                 tx.after_failure(lambda: self.registry.evict(room))
                 self.registry.unsettle(room, tx)
                 yield tx, tx.durable

@@ -1,6 +1,7 @@
 """Sending: transaction IDs, pipelining, commits that fail, what may be sent."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -158,6 +159,35 @@ async def test_a_failed_commit_is_told_and_leaves_nothing(fragile: World) -> Non
     assert await stored(fragile, room_id) == ["kept", "after"]
     depths = [event["depth"] for event in await fragile.timeline(room_id)]
     assert depths == list(range(1, len(depths) + 1))
+
+
+async def test_nothing_is_built_on_an_event_whose_commit_failed_meanwhile(fragile: World) -> None:
+    """The second holds the room's lock already and waits for the pen, while the first one's commit is under way."""
+    room_id = await fragile.room()
+    room = await fragile.registry.find(room_id)
+    assert room is not None
+    ends = list(room.extremities)
+    database: Any = fragile.database
+    at_disk, may_fail = threading.Event(), threading.Event()
+
+    def failing_once() -> bool:
+        fails = not at_disk.is_set()
+        at_disk.set()
+        may_fail.wait(10)
+        return fails
+
+    database._database._writer.set_commit_hook(failing_once)
+    sends = [asyncio.ensure_future(fragile.send(ALICE, room_id, "lost"))]
+    await asyncio.to_thread(at_disk.wait)
+    sends.append(asyncio.ensure_future(fragile.send(ALICE, room_id, "waiting for the pen")))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    may_fail.set()
+    results = await asyncio.gather(*sends, return_exceptions=True)
+    assert all(isinstance(result, StorageError) for result in results)
+    await fragile.send(ALICE, room_id, "after")
+    (after,) = [event for event in await fragile.timeline(room_id) if event["type"] == "m.room.message"]
+    assert (after["content"]["body"], after["prev_events"]) == ("after", ends)
 
 
 async def test_state_of_a_failed_commit_is_not_the_rooms(fragile: World) -> None:
