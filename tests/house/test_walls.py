@@ -28,6 +28,7 @@ _PLANTED: Mapping[str, tuple[str, str]] = {
     "tables-moderation": ("watchword.server.sync.planted", "watchword.server.moderation.tables"),
     "tables-oauth": ("watchword.server.sync.planted", "watchword.server.oauth.tables"),
     "tables-search": ("watchword.server.sync.planted", "watchword.server.search.tables"),
+    "tables-delayed": ("watchword.server.sync.planted", "watchword.server.delayed.tables"),
     "tables-sliding": ("watchword.server.sync.planted", "watchword.server.sync.sliding.tables"),
     "tables-notices": ("watchword.server.sync.planted", "watchword.server.notices.tables"),
     "tables-push": ("watchword.server.sync.planted", "watchword.server.push.tables"),

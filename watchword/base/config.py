@@ -273,6 +273,16 @@ class Rtc(Struct, frozen=True):
     ] = ()
 
 
+class DelayedEvents(Struct, frozen=True):
+    """Events that clients leave here to be sent later. Calls need them: so others learn that somebody has lost connection."""
+
+    enabled: Annotated[bool, _about("Whether events can be sent later.")] = True
+    delay_ms_max: Annotated[int, Meta(ge=1_000, le=31_536_000_000, description="The longest delay, in milliseconds.")] = (
+        86_400_000
+    )
+    scheduled_max: Annotated[int, Meta(ge=1, le=10_000, description="How many events of one user may wait at once.")] = 100
+
+
 class Rate(Struct, frozen=True):
     """A bucket: burst requests at once, per_second in the long run."""
 
@@ -668,6 +678,7 @@ class Config(Struct, frozen=True, kw_only=True):
     policies: tuple[PolicyDocument, ...] = ()
     turn: Turn = Turn()
     rtc: Rtc = Rtc()
+    delayed_events: DelayedEvents = DelayedEvents()
     oauth: OAuth = OAuth()
     rate_limits: RateLimits = RateLimits()
     federation: Federation = msgspec.field(default_factory=Federation)

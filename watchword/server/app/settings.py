@@ -13,6 +13,7 @@ from watchword.server.accounts.commands import AccountSettings, IdentityProvider
 from watchword.server.app.outside import captcha_settings, policies, threepid_settings
 from watchword.server.calls.commands import CallSettings
 from watchword.server.calls.decide import rtc_transports
+from watchword.server.delayed.commands import DelaySettings
 from watchword.server.discovery.settings import Contact, DiscoverySettings
 from watchword.server.federation.settings import FederationSettings
 from watchword.server.media.commands import MediaSettings, PreviewSettings, Quota
@@ -177,6 +178,11 @@ def retention_settings(config: Config) -> RetentionSettings:
     return RetentionSettings(kept.enabled, kept.default_lifetime_ms, kept.lifetime_min_ms, kept.lifetime_max_ms)
 
 
+def delay_settings(config: Config) -> DelaySettings:
+    """What delayed events need to know."""
+    return DelaySettings(config.delayed_events.delay_ms_max, config.delayed_events.scheduled_max)
+
+
 def policy_rooms(config: Config) -> Sequence[RoomId]:
     """The rooms of policy lists that hold for the whole server."""
     return [RoomId(room_id) for room_id in config.moderation.policy_rooms]
@@ -215,7 +221,7 @@ def search_settings(config: Config, server_name: ServerName) -> SearchSettings:
 
 def discovery_settings(config: Config) -> DiscoverySettings:
     """What we say about ourselves."""
-    contact = config.contact
+    contact, wanted = config.contact, config.delayed_events
     contacts = []
     if contact.admin_user_id is not None or contact.admin_email is not None:
         contacts.append(Contact("m.role.admin", contact.admin_user_id, contact.admin_email))
@@ -236,6 +242,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
         may_get_login_token=config.registration.login_tokens,
         default_room_version=config.rooms.default_version,
         url_previews=config.url_previews.enabled,
+        delayed_events=(wanted.delay_ms_max, wanted.scheduled_max) if wanted.enabled else None,
     )
 
 
@@ -272,6 +279,7 @@ def unstable_features(config: Config) -> dict[str, bool]:
     """Flags of what this server serves under old names, and beyond the specification."""
     optional = {
         "org.matrix.msc4108": config.rendezvous.enabled,
+        "org.matrix.msc4140": config.delayed_events.enabled,
         "org.matrix.msc4143": bool(config.rtc.livekit_service_urls),
     }
     return {**UNSTABLE_FEATURES, **{name: True for name, is_served in optional.items() if is_served}}

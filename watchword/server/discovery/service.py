@@ -100,7 +100,16 @@ def _capabilities(settings: DiscoverySettings) -> dict[str, object]:
         "m.forget_forced_upon_leave": _enabled(settings.forgets_rooms_left),
         "m.preview_url": _enabled(settings.url_previews),
         "io.element.msc4452.preview_url": _enabled(settings.url_previews),
+        **_delayed(settings),
     }
+
+
+def _delayed(settings: DiscoverySettings) -> dict[str, object]:
+    if settings.delayed_events is None:
+        return {}
+    delay_ms_max, scheduled_max = settings.delayed_events
+    limits = {"max_delay_ms": delay_ms_max, "max_scheduled": scheduled_max}
+    return {"m.delayed_events": limits, "org.matrix.msc4140.delayed_events": limits}
 
 
 def _for_oauth(capabilities: dict[str, object]) -> dict[str, object]:

@@ -24,7 +24,8 @@ class DiscoverySettings:
 
     client_base_url: `m.homeserver.base_url`. server_delegation: `m.server`, host and port. policy_server_key: of the
     policy server under this name, Ed25519 in unpadded base64.
-    unstable_features: exactly those that are served. may_lock, may_suspend: what administrators may do.
+    unstable_features: exactly those that are served. delayed_events: the longest delay in milliseconds, and how many of one
+    user may wait; None where events are not sent later. may_lock, may_suspend: what administrators may do.
     """
 
     client_base_url: str | None = None
@@ -41,5 +42,6 @@ class DiscoverySettings:
     may_get_login_token: bool = False
     forgets_rooms_left: bool = False
     url_previews: bool = False
+    delayed_events: tuple[int, int] | None = None
     may_lock: bool = True
     may_suspend: bool = True

@@ -7,6 +7,9 @@ from typing import Any
 from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.protocol.sticky import Sticky
 
+DELAYED = "delayed_event"
+"""The endpoint in the transactions of events that were kept until their time; their transaction ID is the `delay_id`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transaction:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from watchword.protocol import client_events, event_types
 from watchword.protocol.ids import EventId, UserId
 from watchword.server.rooms import graph_tables, records, tables
+from watchword.server.rooms.commands import DELAYED
 from watchword.server.rooms.erasure import NOBODY, is_by_erased, redacted_copy
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.sent import SentTransactions
@@ -88,6 +89,7 @@ class RoomView:
             prev_content=self._prev_content(event),
             redacted_because=self._redacted_because(event, now_ms),
             relations=relations,
+            others=self._others(event),
         )
         return client_events.finish(base, unsigned)
 
@@ -95,9 +97,18 @@ class RoomView:
         if self.reader.device_id is None or event.pdu.sender != self.reader.user_id:
             return None
         transaction = self.sent.of(event.event_id)
-        if transaction is None or transaction.device_id != self.reader.device_id:
+        if transaction is None or transaction.device_id != self.reader.device_id or transaction.endpoint == DELAYED:
             return None
         return transaction.txn_id
+
+    def _others(self, event: StoredEvent) -> dict[str, str | int]:
+        """What few events have in `unsigned`: the ID under which its sender had it wait, for him alone."""
+        if event.pdu.sender != self.reader.user_id:
+            return {}
+        transaction = self.sent.of(event.event_id)
+        if transaction is None or transaction.endpoint != DELAYED:
+            return {}
+        return {"delay_id": transaction.txn_id, "org.matrix.msc4140.delay_id": transaction.txn_id}
 
     def _prev_content(self, event: StoredEvent) -> bytes | None:
         replaced = event.replaced
