@@ -9,7 +9,7 @@ from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.base.errors import BadRequest
 from watchword.server.accounts import listing_tables
-from watchword.server.accounts.listing_tables import AccountQuery, Listed
+from watchword.server.accounts.commands import AccountQuery, Listed
 from watchword.storage import Database
 
 _DAY_MS = 86_400_000

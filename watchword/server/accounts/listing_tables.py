@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from watchword.protocol.ids import UserId
+from watchword.server.accounts.commands import AccountQuery, Listed
 from watchword.storage import ReadTx, Row, Value
 
 _SHOWN = "COALESCE((SELECT CAST(p.value AS TEXT) FROM profile_fields AS p WHERE p.user_id = a.user_id AND p.field = {}), '')"
@@ -21,44 +22,6 @@ ORDERS = {
     "last_seen_ts": _SEEN,
 }
 """What a list may be ordered by."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccountQuery:
-    """Which accounts, in which order. name: a part of the localpart or of the display name, whatever its case.
-
-    user_id: a part of the user ID. The flags: None for both. start: how many of the first ones to pass over.
-    """
-
-    name: str | None = None
-    user_id: str | None = None
-    guests: bool | None = None
-    admins: bool | None = None
-    deactivated: bool | None = None
-    locked: bool | None = None
-    suspended: bool | None = None
-    order_by: str = "name"
-    backwards: bool = False
-    start: int = 0
-    limit: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """An account as a list shows it. displayname, avatar_url: JSON, "" if there is none."""
-
-    user_id: UserId
-    created_ts: int
-    is_guest: bool
-    is_admin: bool
-    is_locked: bool
-    is_suspended: bool
-    is_deactivated: bool
-    is_erased: bool
-    appservice_id: str | None
-    displayname: str
-    avatar_url: str
-    last_seen_ts: int | None
 
 
 @dataclass(slots=True)

@@ -19,19 +19,6 @@ class DestinationRow:
     behind_after: Position | None = None
 
 
-async def destinations(tx: ReadTx, limit: int) -> Sequence[DestinationRow]:
-    """Destinations that failed last, or are owed something."""
-    rows = await tx.fetch_all(
-        "SELECT server_name, failures, failing_since_ts, retry_after_ts, last_success_ts, behind_after "
-        "FROM federation_destinations WHERE failures > 0 OR behind_after IS NOT NULL ORDER BY server_name LIMIT ?",
-        limit,
-    )
-    return [
-        DestinationRow(ServerName(row[0]), row[1], row[2], row[3], row[4], None if row[5] is None else Position(row[5]))
-        for row in rows
-    ]
-
-
 def _destination(row: Row) -> DestinationRow:
     behind_after = None if row[5] is None else Position(row[5])
     return DestinationRow(ServerName(row[0]), row[1], row[2], row[3], row[4], behind_after)
@@ -40,15 +27,29 @@ def _destination(row: Row) -> DestinationRow:
 _DESTINATION = "SELECT server_name, failures, failing_since_ts, retry_after_ts, last_success_ts, behind_after FROM federation_destinations "
 
 
+async def destinations(tx: ReadTx, limit: int) -> Sequence[DestinationRow]:
+    """Destinations that failed last, or are owed something."""
+    rows = await tx.fetch_all(
+        f"SELECT {_DESTINATION} FROM federation_destinations "  # noqa: S608
+        "WHERE failures > 0 OR behind_after IS NOT NULL ORDER BY server_name LIMIT ?",
+        limit,
+    )
+    return [_destination(row) for row in rows]
+
+
 async def destinations_after(tx: ReadTx, after: str, limit: int) -> Sequence[DestinationRow]:
     """Destinations by name, after one of them."""
-    rows = await tx.fetch_all(_DESTINATION + "WHERE server_name > ? ORDER BY server_name LIMIT ?", after, limit)
+    rows = await tx.fetch_all(
+        f"SELECT {_DESTINATION} FROM federation_destinations WHERE server_name > ? ORDER BY server_name LIMIT ?",  # noqa: S608
+        after,
+        limit,
+    )
     return [_destination(row) for row in rows]
 
 
 async def destination(tx: ReadTx, server_name: ServerName) -> DestinationRow | None:
     """One destination."""
-    row = await tx.fetch_one(_DESTINATION + "WHERE server_name = ?", server_name)
+    row = await tx.fetch_one(f"SELECT {_DESTINATION} FROM federation_destinations WHERE server_name = ?", server_name)  # noqa: S608
     return None if row is None else _destination(row)
 
 

@@ -99,3 +99,15 @@ class Quarantined(NamedTuple):
     quarantined_by: str
     reason: str
     created_ts: int
+
+
+class Upload(NamedTuple):
+    """A file that somebody uploaded. quarantined_by: "" if it is served."""
+
+    media_id: str
+    content_type: str
+    file_name: str | None
+    size_bytes: int
+    sha256: bytes
+    created_ts: int
+    quarantined_by: str

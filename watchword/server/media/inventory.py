@@ -8,8 +8,7 @@ from watchword.base.clock import Clock
 from watchword.base.errors import BadRequest
 from watchword.protocol.ids import ServerName, UserId
 from watchword.server.media import inventory_tables, tables
-from watchword.server.media.commands import Usage
-from watchword.server.media.inventory_tables import Upload
+from watchword.server.media.commands import Upload, Usage
 from watchword.storage.database import Database
 
 _DAY_MS = 86_400_000

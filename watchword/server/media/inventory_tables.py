@@ -1,9 +1,9 @@
 """Rows of what there is, for administrators. Nothing but SQL. server_name "" is this server."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from watchword.protocol.ids import UserId
+from watchword.server.media.commands import Upload
 from watchword.storage.database import ReadTx
 
 ORDERS = {
@@ -15,18 +15,6 @@ ORDERS = {
     "quarantined_by": "COALESCE(q.quarantined_by, '')",
 }
 """What the files of a user may be ordered by."""
-
-
-class Upload(NamedTuple):
-    """A file that somebody uploaded. quarantined_by: "" if it is served."""
-
-    media_id: str
-    content_type: str
-    file_name: str | None
-    size_bytes: int
-    sha256: bytes
-    created_ts: int
-    quarantined_by: str
 
 
 async def uploads_of(

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from watchword.base.errors import BadRequest
+from watchword.server.accounts.commands import AccountQuery
 from watchword.server.accounts.listing import AccountCounts, shown_text
-from watchword.server.accounts.listing_tables import AccountQuery
 
 
 async def test_a_page_says_how_many_there_are_in_all(house: Any) -> None:

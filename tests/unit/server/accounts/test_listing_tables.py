@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from watchword.server.accounts import listing_tables
-from watchword.server.accounts.listing_tables import AccountQuery
+from watchword.server.accounts.commands import AccountQuery
 
 
 async def _names(house: Any, **query: Any) -> list[str]:
