@@ -33,6 +33,7 @@ admin_email = "admin@example.org"
 
 [well_known]
 server = "matrix.example.org:443"
+policy_server_key = "6yhHGKhCiXTSEN2ksjV7kX5N6rBQZ3XbAM7LlC6NS+s"
 
 [turn]
 uris = ["turn:turn.example.org:3478?transport=udp"]
