@@ -24,7 +24,7 @@ def _destination(row: Row) -> DestinationRow:
     return DestinationRow(ServerName(row[0]), row[1], row[2], row[3], row[4], behind_after)
 
 
-_DESTINATION = "SELECT server_name, failures, failing_since_ts, retry_after_ts, last_success_ts, behind_after FROM federation_destinations "
+_DESTINATION = "server_name, failures, failing_since_ts, retry_after_ts, last_success_ts, behind_after"
 
 
 async def destinations(tx: ReadTx, limit: int) -> Sequence[DestinationRow]:
