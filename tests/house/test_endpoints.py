@@ -21,6 +21,8 @@ _BEYOND = {
     ("POST", "/_matrix/client/v3/auth/{type}/fallback/web"),
     ("GET", "/_watchword/client/v1/3pid/submit_token"),  # where mails lead, and what `submit_url` says: ours to choose
     ("POST", "/_watchword/client/v1/3pid/submit_token"),
+    ("GET", "/_watchword/client/v1/push/unsubscribe"),  # where digests by mail lead; RFC 8058 posts there
+    ("POST", "/_watchword/client/v1/push/unsubscribe"),
     ("DELETE", "/_watchword/client/v1/media/{mediaId}"),  # whoever uploaded a file may delete it
     ("POST", "/_matrix/client/unstable/keys/device_signing/upload"),  # older clients know no other
     ("GET", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}"),  # an empty state key may be left out

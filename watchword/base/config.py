@@ -166,6 +166,18 @@ class Mail(Struct, frozen=True):
     )
 
 
+class Push(Struct, frozen=True):
+    """What users are notified of, and how. Mails about what is unread go out wherever [mail] is set up."""
+
+    encrypted_events: Annotated[
+        bool, _about("Whether devices are woken for everything encrypted. Clients must know of it: org.matrix.msc4028.")
+    ] = False
+    replies: Annotated[bool, _about("Whether replies to a user are loud for him: the rule im.nheko.msc3664.reply.")] = False
+    mails: Annotated[bool, _about("Whether users may have mails about what they have not read.")] = True
+    mail_delay_ms: Annotated[int, Meta(ge=60_000, description="How long something is unread before such a mail.")] = 600_000
+    mail_bodies: Annotated[bool, _about("Whether these mails quote what was said in rooms without encryption.")] = False
+
+
 class Threepids(Struct, frozen=True):
     """E-mail addresses and telephone numbers of users."""
 
@@ -673,6 +685,7 @@ class Config(Struct, frozen=True, kw_only=True):
     listeners: tuple[Listener, ...] = (Listener(),)
     registration: Registration = Registration()
     mail: Mail = Mail()
+    push: Push = Push()
     threepids: Threepids = Threepids()
     captcha: Captcha = Captcha()
     policies: tuple[PolicyDocument, ...] = ()

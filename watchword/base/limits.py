@@ -245,6 +245,17 @@ push_answer_bytes_max = 65_536
 push_badge_rooms_max = 1_000
 notifications_page_max = 100
 notifications_page_default = 20
+push_removals_max = 20
+
+# Digests by mail: how the gaps grow while nothing is read; rooms and texts in one; bytes of a form that ends them
+digest_gap_growth = 6
+digest_gap_steps_max = 6
+digest_gap_ms_max = 86_400_000
+digest_retry_ms = 60_000
+digest_rooms_max = 20
+digest_texts_max = 3
+digest_text_characters_max = 300
+digest_form_bytes_max = 4_096
 
 # Mail
 mails_waiting_max = 1_000

@@ -61,12 +61,13 @@ class MailSettings:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One mail to one person. html: the same again for those who like it."""
+    """One mail to one person. html: the same again for those who like it. headers: more of them, name and value."""
 
     to: str
     subject: str
     text: str
     html: str | None = None
+    headers: Sequence[tuple[str, str]] = ()
 
 
 class Delivery(Enum):
@@ -192,6 +193,8 @@ class Mailer:
         host = parseaddr(self._settings.sender)[1].rpartition("@")[2]
         message["Message-ID"] = f"<{self._entropy.token(18)}@{host}>"
         message["Auto-Submitted"] = "auto-generated"
+        for name, value in mail.headers:
+            message[name] = value
         message.set_content(mail.text)
         if mail.html is not None:
             message.add_alternative(mail.html, subtype="html")

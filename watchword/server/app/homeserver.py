@@ -276,8 +276,8 @@ class Homeserver:
         )
         rooms_later.reader = self.rooms.reader
         self._push_fetcher = settings.push_fetcher(config, self._resolver)
-        push_ports = PushPorts(self.rooms, self.accounts, self._push_fetcher)
-        self.push: Push = assemble_push(database, self.log, clock, entropy, push_ports)
+        push_ports = PushPorts(self.rooms, self.accounts, self._push_fetcher, self.outside.mailer)
+        self.push: Push = assemble_push(database, self.log, clock, entropy, push_ports, settings.push_settings(config))
         push_rules_later.rules = self.push.rules
         self.search: Search = assemble_search(
             settings.search_settings(config, server_name), database, self.log, clock, self.rooms, self.accounts.reader

@@ -8,6 +8,7 @@ from watchword.base.config import Config, secret_of
 from watchword.edge.addresses import AddressPolicy
 from watchword.edge.dns import Resolver
 from watchword.edge.fetch import Fetcher
+from watchword.protocol.default_push_rules import predefined
 from watchword.protocol.ids import RoomId, ServerName, UserId
 from watchword.server.accounts.commands import AccountSettings, IdentityProvider, RegistrationMode
 from watchword.server.app.outside import captcha_settings, policies, threepid_settings
@@ -19,6 +20,7 @@ from watchword.server.federation.settings import FederationSettings
 from watchword.server.media.commands import MediaSettings, PreviewSettings, Quota
 from watchword.server.notices.commands import NoticeSettings
 from watchword.server.oauth.commands import OAuthSettings, ProviderSettings
+from watchword.server.push.commands import DigestSettings, PushSettings
 from watchword.server.rooms.assembly import RoomLimits
 from watchword.server.rooms.retention_policy import RetentionSettings
 from watchword.server.search.assembly import SearchSettings
@@ -183,6 +185,16 @@ def delay_settings(config: Config) -> DelaySettings:
     return DelaySettings(config.delayed_events.delay_ms_max, config.delayed_events.scheduled_max)
 
 
+def push_settings(config: Config) -> PushSettings:
+    """What push needs to know."""
+    wanted = config.push
+    digests = DigestSettings(config.server_name, config.base_url, wanted.mail_delay_ms, wanted.mail_bodies)
+    return PushSettings(
+        predefined=predefined(encrypted_events=wanted.encrypted_events, replies=wanted.replies),
+        digests=digests if wanted.mails else None,
+    )
+
+
 def policy_rooms(config: Config) -> Sequence[RoomId]:
     """The rooms of policy lists that hold for the whole server."""
     return [RoomId(room_id) for room_id in config.moderation.policy_rooms]
@@ -261,6 +273,7 @@ UNSTABLE_FEATURES = {
     "org.matrix.msc3916.stable": True,
     "com.beeper.msc4169": True,
     "org.matrix.msc3874": True,
+    "org.matrix.msc3881": True,
     "org.matrix.msc3912": True,
     "org.matrix.msc4306": True,
     "org.matrix.msc4155": True,
@@ -278,6 +291,7 @@ UNSTABLE_FEATURES = {
 def unstable_features(config: Config) -> dict[str, bool]:
     """Flags of what this server serves under old names, and beyond the specification."""
     optional = {
+        "org.matrix.msc4028": config.push.encrypted_events,
         "org.matrix.msc4108": config.rendezvous.enabled,
         "org.matrix.msc4140": config.delayed_events.enabled,
         "org.matrix.msc4143": bool(config.rtc.livekit_service_urls),

@@ -100,6 +100,7 @@ def _capabilities(settings: DiscoverySettings) -> dict[str, object]:
         "m.forget_forced_upon_leave": _enabled(settings.forgets_rooms_left),
         "m.preview_url": _enabled(settings.url_previews),
         "io.element.msc4452.preview_url": _enabled(settings.url_previews),
+        "im.nheko.msc3664.related_event_match": _enabled(settings.reply_rule),
         **_delayed(settings),
     }
 

@@ -42,6 +42,7 @@ class DiscoverySettings:
     may_get_login_token: bool = False
     forgets_rooms_left: bool = False
     url_previews: bool = False
+    reply_rule: bool = False
     delayed_events: tuple[int, int] | None = None
     may_lock: bool = True
     may_suspend: bool = True

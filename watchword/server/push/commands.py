@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from watchword.base.errors import BadRequest
@@ -10,15 +11,30 @@ from watchword.protocol.ids import DeviceId, EventId, RoomId, UserId
 
 
 @dataclass(frozen=True, slots=True)
+class DigestSettings:
+    """How mails about what is unread are written. delay_ms: how long something must be unread before the first one.
+
+    base_url: where this server is for browsers; without it nothing can be unsubscribed, and no mail is sent.
+    bodies: whether what was said in rooms without encryption is quoted.
+    """
+
+    server_name: str
+    base_url: str
+    delay_ms: int = 600_000
+    bodies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PushSettings:
     """What an operator may choose.
 
     predefined: the rules that every user has. plain_http: whether gateways may be without TLS; for test set-ups alone, and
-    only if the client for them can reach such ones.
+    only if the client for them can reach such ones. digests: None where there are no pushers of the kind email.
     """
 
     predefined: Predefined = field(default_factory=lambda: DEFAULTS)
     plain_http: bool = False
+    digests: DigestSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +66,13 @@ class PusherKey:
     pushkey: str
 
 
+HTTP = "http"
+EMAIL = "email"
+
+
 @dataclass(frozen=True, slots=True)
 class PusherForm:
-    """What a client says of a pusher. data: with `url`, and `format` if the client wants one."""
+    """What a client says of a pusher. data: with `url`, and `format` if the client wants one, for the kind http."""
 
     kind: str
     app_display_name: str
@@ -60,11 +80,15 @@ class PusherForm:
     profile_tag: str
     lang: str
     data: Mapping[str, Any]
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Pusher:
-    """A pusher. pushkey_ts: milliseconds. delivered: the log's position of the last event that was settled."""
+    """A pusher. pushkey_ts: milliseconds. delivered: the log's position of the last event that was settled.
+
+    device_id: the session that it goes with; None for none, as for application services and e-mail.
+    """
 
     pusher_id: int
     key: PusherKey
@@ -76,7 +100,7 @@ class Pusher:
     retry_after_ts: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """As clients see it. Spec: client-server-api#get_matrixclientv3pushers"""
+        """As clients see it. Spec: client-server-api#get_matrixclientv3pushers, proposals/3881"""
         form = self.form
         shown: dict[str, Any] = {
             "app_id": self.key.app_id,
@@ -86,6 +110,8 @@ class Pusher:
             "device_display_name": form.device_display_name,
             "lang": form.lang,
             "data": dict(form.data),
+            "org.matrix.msc3881.enabled": form.enabled,
+            "org.matrix.msc3881.device_id": self.device_id if form.kind == HTTP else None,
         }
         if form.profile_tag:
             shown["profile_tag"] = form.profile_tag
@@ -99,6 +125,44 @@ class JournalEntry:
     ts: int
     event_id: EventId | None
     outcome: str
+
+
+class Removed(Enum):
+    """Why a pusher is gone."""
+
+    DELETED = "deleted by the user"
+    TAKEN_OVER = "taken over by another user"
+    SESSION_ENDED = "its session ended"
+    REJECTED = "the gateway gave it up"
+    ADDRESS_GONE = "the address is no longer the account's"
+    UNSUBSCRIBED = "unsubscribed by mail"
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A pusher that is gone."""
+
+    app_id: str
+    kind: str
+    device_id: DeviceId | None
+    ts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigestState:
+    """How far a user is told by mail what he has not read.
+
+    due_ts: when the next mail is to go; 0 if nothing waits. last_ts: when one went last. mails: how many since the user
+    was last seen reading. told: up to which position of the log all was mailed. token: ends the mails.
+    """
+
+    pusher_id: int
+    token: str
+    due_ts: int = 0
+    last_ts: int = 0
+    mails: int = 0
+    told: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,13 @@ class Composer:
             user_is_target=pdu.type == event_types.MEMBER and pdu.state_key == user_id,
         )
 
+    async def room_name(self, room: Room) -> str | None:
+        """How a room is called: its name, or else its canonical alias."""
+        ids = [room.state.get(address) for address in _NAMING]
+        found = await self.reader.found([event_id for event_id in ids if event_id is not None])
+        contents = [None if event_id is None or event_id not in found else found[event_id].pdu.content for event_id in ids]
+        return _text(contents[0], "name") or _text(contents[1], "alias")
+
     async def about_invite(self, room_id: RoomId, event_id: EventId, user_id: UserId) -> Subject | None:
         """An invite to a room that we do not know, from what came with it; None if it holds no more."""
         row = await self.reader.membership_of(user_id, room_id)

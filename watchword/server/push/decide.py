@@ -4,6 +4,7 @@ Spec: client-server-api#push-notifications, push-gateway-api#homeserver-behaviou
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -12,11 +13,10 @@ import orjson
 from watchword.base import limits
 from watchword.protocol import event_types
 from watchword.protocol.push_rules import Actions
-from watchword.server.push.commands import Pusher, PusherForm, PusherKey, Refused, Subject
+from watchword.server.push.commands import EMAIL, HTTP, DigestState, Pusher, PusherForm, PusherKey, Refused, Subject
 from watchword.server.push.tally import ReadUpTo
 
 NOTIFY_PATH = "/_matrix/push/v1/notify"
-HTTP = "http"
 EVENT_ID_ONLY = "event_id_only"
 
 
@@ -61,18 +61,21 @@ def key_refusal(key: PusherKey) -> Refused | None:
     return None
 
 
-def form_refusal(form: PusherForm, *, plain_http: bool = False) -> Refused | None:
+def form_refusal(form: PusherForm, *, plain_http: bool = False, mails: bool = False) -> Refused | None:
     """Whether a pusher is one that we can serve. plain_http: whether gateways may be without TLS (test set-ups).
 
+    mails: whether there are pushers of the kind email; whose the address is, is another question.
     Spec: client-server-api#post_matrixclientv3pushersset
     """
-    if form.kind != HTTP:
-        return Refused("M_INVALID_PARAM", "This server knows pushers of kind http alone.")
+    if form.kind not in ((HTTP, EMAIL) if mails else (HTTP,)):
+        return Refused("M_INVALID_PARAM", "This server knows no pushers of this kind.")
     texts = (form.app_display_name, form.device_display_name, form.profile_tag, form.lang)
     if max(map(len, texts)) > limits.pusher_text_characters_max:
         return Refused("M_INVALID_PARAM", "A name of this pusher is too long.")
     if len(orjson.dumps(form.data)) > limits.pusher_data_bytes_max:
         return Refused("M_INVALID_PARAM", "The data of this pusher are too large.")
+    if form.kind == EMAIL:
+        return None
     if "url" not in form.data:
         return Refused("M_MISSING_PARAM", "data.url is missing.")
     url = form.data["url"]
@@ -158,3 +161,33 @@ def wait_ms(failures: int, asked_ms: int | None, fraction: float) -> int:
     """How long to leave a gateway alone after so many failures in a row. asked_ms: what it asked for. fraction: chance."""
     doubled = min(limits.push_wait_ms_min << min(failures - 1, 24), limits.push_wait_ms_max)
     return max(int(doubled * (0.75 + 0.5 * fraction)), min(asked_ms or 0, limits.push_wait_ms_max))
+
+
+# Digests by mail
+
+
+def _gap_ms(mails: int, delay_ms: int) -> int:
+    """How long to leave a user alone after so many mails that made him read nothing."""
+    if not mails:
+        return 0
+    grown: int = delay_ms * limits.digest_gap_growth ** min(mails, limits.digest_gap_steps_max)
+    return min(grown, max(delay_ms, limits.digest_gap_ms_max))
+
+
+def with_news(state: DigestState, now_ms: int, delay_ms: int) -> DigestState:
+    """There is something that the user has not read: mail it after a while, unless something waits already."""
+    if state.due_ts:
+        return state
+    return replace(state, due_ts=max(now_ms + delay_ms, state.last_ts + _gap_ms(state.mails, delay_ms)))
+
+
+def while_reading(state: DigestState, now_ms: int, delay_ms: int) -> DigestState:
+    """The user reads: what he was mailed has had its effect, and what waits may yet be read by itself."""
+    return replace(state, mails=0, due_ts=now_ms + delay_ms if state.due_ts else 0)
+
+
+def mailed(state: DigestState, now_ms: int, position: int, delay_ms: int) -> DigestState:
+    """A mail told of everything up to a position. What came since waits longer for the next."""
+    mails = state.mails + 1
+    due_ts = max(state.due_ts, now_ms + _gap_ms(mails, delay_ms)) if state.due_ts else 0
+    return replace(state, due_ts=due_ts, last_ts=now_ms, mails=mails, told=max(state.told, position))

@@ -1,4 +1,4 @@
-"""The doors of pushers."""
+"""The doors of pushers. Spec: proposals/3881 for switching them on and off, also those of other sessions."""
 
 from watchword.base.errors import BadRequest
 from watchword.edge.endpoint import Body, Endpoint, Rate
@@ -7,6 +7,10 @@ from watchword.edge.request import Request
 from watchword.edge.requester import Requester
 from watchword.server.push.assembly import Push
 from watchword.server.push.commands import PusherForm, PusherKey
+from watchword.server.push.pushers import Setting
+
+_ENABLED = "org.matrix.msc3881.enabled"
+_DEVICE_ID = "org.matrix.msc3881.device_id"
 
 
 async def get_pushers(_: Request, requester: Requester, push: Push) -> Reply:
@@ -27,8 +31,12 @@ async def set_pusher(request: Request, requester: Requester, push: Push) -> Repl
         profile_tag=request.field_or_none("profile_tag", str) or "",
         lang=request.field("lang", str),
         data=request.field("data", dict),
+        enabled=request.field_or(_ENABLED, bool, True),
     )
-    await push.pushers.save(key, requester.device_id, form, append=request.field_or("append", bool, False))
+    # Who only switches it names what another session has made; who makes it anew says nothing of that, or names himself.
+    moves = _ENABLED not in request.json or request.json.get(_DEVICE_ID) == requester.device_id
+    wanted = Setting(requester.device_id, form, append=request.field_or("append", bool, False), moves=moves)
+    await push.pushers.save(key, wanted)
     return Reply.EMPTY
 
 

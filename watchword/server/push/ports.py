@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from watchword.edge.fetch import Outgoing
+from watchword.edge.mail import Mail
 from watchword.protocol.ids import EventId, UserId
 from watchword.server.rooms.ephemeral import Ephemeral
 from watchword.server.rooms.reader import RoomReader
@@ -16,6 +17,22 @@ class Gateways(Protocol):
 
     async def fetch_json(self, outgoing: Outgoing) -> dict[str, Any]:
         """The JSON object that the gateway answers with. Raises PeerError."""
+        ...
+
+
+class Addresses(Protocol):
+    """E-mail addresses of accounts. Fitted by `addresses.AccountAddresses`."""
+
+    async def has_email(self, user_id: UserId, address: str) -> bool:
+        """Whether an account has an address that it has proved."""
+        ...
+
+
+class Mailbox(Protocol):
+    """Outgoing mail. Fitted by `edge.mail.Mailer`."""
+
+    def submit(self, mail: Mail) -> None:
+        """Queue a mail. Raises LimitExceeded if too many wait already."""
         ...
 
 

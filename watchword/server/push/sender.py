@@ -26,7 +26,7 @@ from watchword.edge.fetch import Outgoing
 from watchword.protocol.ids import EventId, UserId
 from watchword.protocol.push_rules import NOTHING, Actions
 from watchword.server.push import tables
-from watchword.server.push.commands import JournalEntry, Pusher, Subject
+from watchword.server.push.commands import JournalEntry, Pusher, Removed, Subject
 from watchword.server.push.decide import is_final, is_rejected, notification, wait_ms
 from watchword.server.push.ports import Gateways
 from watchword.server.push.pushers import Pushers
@@ -168,7 +168,7 @@ class PushSender:
             logger.info("A push gateway gave a pusher up.", extra={"user_id": pusher.key.user_id, "app_id": pusher.key.app_id})
             self._queues.pop(pusher.pusher_id, None)
             queue.waiting.clear()
-            await self._pushers.delete(pusher.key)
+            await self._pushers.delete(pusher.key, Removed.REJECTED)
             return
         queue.pusher = replace(queue.pusher, failures=0, retry_after_ts=0)
         await self._settle(queue, notice, "told")

@@ -6,15 +6,18 @@ import pytest
 from watchword.base import limits
 from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.protocol.push_rules import NOTHING, Actions
-from watchword.server.push.commands import Pusher, PusherForm, PusherKey, Subject
+from watchword.server.push.commands import DigestState, Pusher, PusherForm, PusherKey, Subject
 from watchword.server.push.decide import (
     form_refusal,
     is_final,
     is_rejected,
     key_refusal,
+    mailed,
     notification,
     read_up_to,
     wait_ms,
+    while_reading,
+    with_news,
 )
 from watchword.server.push.tally import ReadUpTo
 
@@ -176,3 +179,55 @@ def test_the_wait_doubles_up_to_a_bound() -> None:
     assert wait_ms(1_000, None, 0.5) == limits.push_wait_ms_max
     assert wait_ms(1, 60_000, 0.5) == 60_000
     assert wait_ms(1, 10**12, 0.5) == limits.push_wait_ms_max
+
+
+# Digests
+
+MINUTE = 60_000
+DELAY = 10 * MINUTE
+NEVER = DigestState(1, "token")
+
+
+def after_mails(count: int, state: DigestState = NEVER) -> DigestState:
+    """So many mails, the last at 0."""
+    for _ in range(count):
+        state = mailed(state, 0, 0, DELAY)
+    return state
+
+
+def test_the_first_mail_waits_for_the_delay_and_what_comes_after_changes_nothing() -> None:
+    state = with_news(NEVER, 5, DELAY)
+    assert state.due_ts == DELAY + 5
+    assert with_news(state, 7, DELAY) == state
+
+
+@pytest.mark.parametrize(("mails", "gap"), [(1, 60), (2, 360), (3, 1_440), (4, 1_440), (100, 1_440)])
+def test_gaps_grow_to_a_day(mails: int, gap: int) -> None:
+    state = after_mails(mails)
+    assert with_news(state, 1, DELAY).due_ts == gap * MINUTE
+    assert with_news(state, 3 * gap * MINUTE, DELAY).due_ts == 3 * gap * MINUTE + DELAY
+
+
+def test_a_delay_of_more_than_a_day_is_the_gap() -> None:
+    delay = 2 * limits.digest_gap_ms_max
+    assert with_news(mailed(NEVER, 0, 0, delay), 1, delay).due_ts == 1 + delay
+
+
+def test_reading_makes_the_gaps_short_again() -> None:
+    state = with_news(after_mails(3), 1, DELAY)
+    assert while_reading(state, 100, DELAY) == replace(state, mails=0, due_ts=100 + DELAY)
+    assert while_reading(after_mails(3), 100, DELAY).due_ts == 0
+
+
+def test_a_mail_tells_of_all_before_it_and_what_came_meanwhile_waits() -> None:
+    state = mailed(replace(NEVER, told=7), 100, 9, DELAY)
+    assert (state.told, state.mails, state.last_ts, state.due_ts) == (9, 1, 100, 0)
+    assert mailed(replace(NEVER, told=7), 100, 5, DELAY).told == 7
+    assert mailed(replace(NEVER, due_ts=50), 100, 9, DELAY).due_ts == 100 + 60 * MINUTE
+
+
+def test_pushers_that_mail_need_no_address_of_a_gateway() -> None:
+    form = PusherForm("email", "Mail", "Mail", "", "en", {})
+    assert form_refusal(form) is not None
+    assert form_refusal(form, mails=True) is None
+    assert form_refusal(replace(form, kind="http"), mails=True) is not None

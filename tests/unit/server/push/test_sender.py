@@ -7,7 +7,7 @@ from watchword.base import limits
 
 
 async def journal(world: PushWorld) -> list[str]:
-    return [entry.outcome for entry in await world.push.pushers.journal((await world.push.pushers.of(BOB))[0].pusher_id)]
+    return [entry.outcome for entry in (await world.push.journal.of(BOB)).pushers[0].entries]
 
 
 async def test_a_gateway_is_told_of_each_event_in_order(world: PushWorld, gateway: Gateway) -> None:

@@ -1,7 +1,9 @@
-from tests.unit.server.push.world import BOB, PHONE, PushWorld
+from dataclasses import replace
+
+from tests.unit.server.push.world import ALICE, BOB, PHONE, PushWorld
 from watchword.protocol.ids import EventId
 from watchword.server.push import tables
-from watchword.server.push.commands import JournalEntry, PusherForm, PusherKey
+from watchword.server.push.commands import DigestState, JournalEntry, PusherForm, PusherKey, Removal
 from watchword.storage import Position
 
 FORM = PusherForm("http", "App", "Phone", "", "en", {"url": "x", "n": [1]})
@@ -55,3 +57,38 @@ async def test_a_journal_goes_with_its_pusher(world: PushWorld) -> None:
         await tables.delete_pushers(tx, [1])
         assert await tables.journal(tx, 1, 10) == []
         assert await tables.pushers_of(tx, BOB) == []
+
+
+async def test_removals_keep_the_newest_of_each_user(world: PushWorld) -> None:
+    async with world.database.write() as tx:
+        for ts in range(5):
+            await tables.write_removal(tx, BOB, Removal("app", "http", PHONE if ts % 2 else None, ts, "gone"), 2)
+        await tables.write_removal(tx, ALICE, Removal("app", "http", None, 9, "gone"), 2)
+    async with world.database.read() as tx:
+        kept = await tables.removals(tx, BOB, 10)
+    assert [(removal.ts, removal.device_id) for removal in kept] == [(4, None), (3, PHONE)]
+
+
+async def test_a_digest_goes_with_its_pusher(world: PushWorld) -> None:
+    await saved(world, "key")
+    state = DigestState(1, "token", due_ts=5, last_ts=4, mails=3, told=2)
+    async with world.database.write() as tx:
+        await tables.save_digest(tx, DigestState(1, "token"))
+        await tables.save_digest(tx, state)
+        assert await tables.digests(tx) == [state]
+        found = await tables.pusher_of_token(tx, "token")
+        assert found is not None
+        assert found.pusher_id == 1
+        await tables.delete_pushers(tx, [1])
+        assert await tables.digests(tx) == []
+        assert await tables.pusher_of_token(tx, "token") is None
+
+
+async def test_what_came_while_a_pusher_was_off_counts_as_settled(world: PushWorld) -> None:
+    key = PusherKey(BOB, "app", "key")
+    found = []
+    async with world.database.write() as tx:
+        for position, enabled in ((7, True), (8, False), (9, True), (10, True)):
+            await tables.save_pusher(tx, key, PHONE, replace(FORM, enabled=enabled), 5, Position(position))
+            found += [(each.form.enabled, each.delivered) for each in await tables.pushers_of(tx, BOB)]
+    assert found == [(True, 7), (False, 7), (True, 9), (True, 9)]
