@@ -274,22 +274,32 @@ def operation_beyond(row: Endpoint) -> Operation:
 _FIELDS = (
     *("client_id", "redirect_uri", "response_type", "scope", "state", "code", "code_challenge", "code_verifier", "grant_type"),
     *("token", "refresh_token", "device_code", "user_code", "username", "password", "session", "next", "action", "device_id"),
+    *("limit", "from", "order_by", "search", "user_id", "room_id", "reason", "locked", "admin", "until_ts", "uses", "content"),
     *("csrf", "consent", "invitation", "email", "sid", "client_secret", "login_hint", "prompt", "provider", "error", "type"),
 )
 
 
 @st.composite
-def strays(draw: st.DrawFn, row: Endpoint) -> tuple[str, bytes, dict[str, str]]:
-    """Any request for a page or a protocol of ours that needs no token: target, body, headers."""
-    path = "/".join(quote(str(draw(_JUNK)) or "x", safe="") if part.startswith("{") else part for part in row.path.split("/"))
+def strays(draw: st.DrawFn, row: Endpoint) -> tuple[Draft, dict[str, str]]:
+    """Any request for something of ours that no document describes, with headers."""
+    path = []
+    for part in row.path.split("/"):
+        names = list(_NAMES.get(part.strip("{}"), ()))
+        if not part.startswith("{"):
+            path.append(part)
+        elif names and draw(_mostly()):
+            path.append(draw(st.sampled_from(names)))
+        else:
+            path.append(quote(str(draw(_JUNK)) or "x", safe="{:}"))
     texts = _JUNK.map(str) | st.sampled_from(["https://app.example/", "openid urn:matrix:client:api:*", "code", "S256", "x"])
     fields = st.lists(st.tuples(st.sampled_from(_FIELDS), texts), max_size=6)
-    query = urlencode(draw(fields), errors="surrogatepass")
-    match draw(st.sampled_from(["form", "form", "json", "bytes", "nothing"])):
+    query = draw(fields)
+    body: Any
+    match draw(st.sampled_from(["form", "json", "json", "bytes", "nothing"])):
         case "form":
             body, kind = urlencode(draw(fields), errors="surrogatepass").encode(), "application/x-www-form-urlencoded"
         case "json":
-            body, kind = json.dumps(dict(draw(fields))).encode(), "application/json"
+            body, kind = {name: draw(_JUNK) for name, _ in draw(fields)}, "application/json"
         case "bytes":
             body, kind = draw(st.sampled_from(_NEARLY_JSON)), draw(st.sampled_from(["application/json", "text/plain", "x"]))
         case _:
@@ -299,7 +309,7 @@ def strays(draw: st.DrawFn, row: Endpoint) -> tuple[str, bytes, dict[str, str]]:
     )
     origin = draw(st.sampled_from(["", "https://here.example", "https://evil.example", "null"]))
     headers = {"content-type": kind, "cookie": cookie, "origin": origin, "if-match": draw(st.sampled_from(["", '"x"', "*"]))}
-    return f"{path}?{query}", body, {name: value for name, value in headers.items() if value}
+    return Draft(tuple(path), tuple(query), body), {name: value for name, value in headers.items() if value}
 
 
 @st.composite

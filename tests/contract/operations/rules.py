@@ -18,6 +18,8 @@ from watchword.edge.endpoint import Endpoint
 from watchword.edge.paths import PathTable
 
 CLIENTS, PEERS, BEYOND = "client-server", "server-server", "beyond"
+ADMINISTRATION = "/_watchword/client/v1/admin/"
+"""Where the paths of our own begin that are for administrators alone."""
 _FILES = {CLIENTS: "roles_of_clients.txt", PEERS: "roles_of_servers.txt", BEYOND: "roles_beyond.txt"}
 _PREFIX = {CLIENTS: "/_matrix/client", PEERS: "/_matrix/federation", BEYOND: "/_matrix/client"}
 _LINE = re.compile(r"(?P<cells>[A-Z+\[\] ]+?)  (?P<method>[A-Z]+) (?P<target>\S+)(?:  (?P<body>\S.*))?")

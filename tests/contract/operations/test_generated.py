@@ -15,7 +15,16 @@ from hypothesis.errors import Unsatisfiable
 from tests.contract.operations import generated
 from tests.contract.operations.generated import Draft
 from tests.contract.operations.judge import ENDINGS, Asked, complaints
-from tests.contract.operations.rules import BEYOND, CLIENTS, PEERS, is_served, row_of, rules, sessions_of_servers
+from tests.contract.operations.rules import (
+    ADMINISTRATION,
+    BEYOND,
+    CLIENTS,
+    PEERS,
+    is_served,
+    row_of,
+    rules,
+    sessions_of_servers,
+)
 from tests.contract.operations.stage import Stage, key_of
 from tests.contract.operations.world import ROLES, SERVER_NAMES, SERVERS, Cast, Session
 from tests.end_to_end.harness import shapes
@@ -137,6 +146,10 @@ def _open_rows() -> list[Endpoint]:
     return [row for row in rows if row.auth in (Auth.NONE, Auth.OPTIONAL)]
 
 
+def _rows_of_administrators() -> list[Endpoint]:
+    return [row for _, row in served() if row.path.startswith(ADMINISTRATION)]
+
+
 @pytest.mark.parametrize("row", _rows_of_tables(), ids=lambda row: f"{row.method} {row.path}")
 def test_answers_beyond_the_specification_are_as_orderly(row: Endpoint, staged: Callable[..., Stage], cast: Cast) -> None:
     operation = generated.operation_beyond(row)
@@ -146,15 +159,25 @@ def test_answers_beyond_the_specification_are_as_orderly(row: Endpoint, staged: 
 
 @pytest.mark.parametrize("row", _open_rows(), ids=lambda row: f"{row.method} {row.path}")
 def test_nothing_that_anybody_may_ask_fails(row: Endpoint, staged: Callable[..., Stage], cast: Cast) -> None:
-    stage = staged()
+    _stray(row, staged(), cast, "nobody")
+
+
+@pytest.mark.parametrize("row", _rows_of_administrators(), ids=lambda row: f"{row.method} {row.path}")
+def test_nothing_that_an_administrator_asks_fails(row: Endpoint, staged: Callable[..., Stage], cast: Cast) -> None:
+    _stray(row, staged(), cast, "admin")
+
+
+def _stray(row: Endpoint, stage: Stage, cast: Cast, role: str) -> None:
+    me = cast.sessions[role]
 
     @generated.determined(2 * generated.EXAMPLES)
     @given(generated.strays(row))
-    def ask(stray: tuple[str, bytes, dict[str, str]]) -> None:
-        target, body, headers = stray
-        answer = stage.ask(row.method, target, body, None, headers)
+    def ask(stray: tuple[Draft, dict[str, str]]) -> None:
+        draft, headers = stray
+        target, body = draft.target_for(cast, me), draft.body_for(cast, me)
+        answer = stage.ask(row.method, target, body, me.token, headers)
         # Somebody else's server, which is not there, may have been needed.
         assert answer.status < 500 or answer.status == 502, (row.method, target, body, answer)
-        assert not cast.told("nobody", answer.body), (row.method, target)
+        assert not cast.told(role, answer.body), (row.method, target, cast.told(role, answer.body))
 
     ask()

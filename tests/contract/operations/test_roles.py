@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tests.contract.operations.rules import (
+    ADMINISTRATION,
     BEYOND,
     CLIENTS,
     PEERS,
@@ -29,6 +30,7 @@ from watchword.edge.endpoint import Auth, Endpoint
 # Who may most is asked last: what he changes could open or close the door for the others.
 _LAST = ("member", "owner")
 
+_PLAUSIBLE = {"{userId}": "%40nobody%3Ahere.example", "{roomId}": "%21nothing%3Ahere.example", "{eventId}": "%24nothing"}
 _WITH_TOKEN = (Auth.CLIENT, Auth.CLIENT_LOCKED)
 # A user may see what an administrator may see of him.
 _OF_ONESELF = {"/_matrix/client/v3/admin/whois/{userId}"}
@@ -58,31 +60,41 @@ def test_every_operation_that_is_served_has_its_expectations(document: str) -> N
 
 
 def test_every_operation_beyond_the_specification_that_needs_a_token_has_its_expectations() -> None:
+    """An older name of an operation that has a line needs none, if it is the same in every way."""
     specified = {(each.method, blanked(each.path)) for each in shapes.operations()}
-    known = {row_of(rule.method, rule.bare) for rule in rules(BEYOND)}
-    assert None not in known
-    wanted = [row for _, row in served() if row.auth in _WITH_TOKEN and (row.method, blanked(row.path)) not in specified]
-    assert [f"{row.method} {row.path}" for row in wanted if row not in known] == []
+    found = {row_of(rule.method, rule.bare) for rule in rules(BEYOND)}
+    assert None not in found
+    rows = [row for _, row in served() if row.auth in _WITH_TOKEN]
+    known = {_manner(row) for row in rows if row in found or (row.method, blanked(row.path)) in specified}
+    # Administrators have doors of their own, at which all others are turned away (below).
+    others = [row for row in rows if not row.path.startswith(ADMINISTRATION)]
+    unknown = [f"{row.method} {row.path}" for row in others if _manner(row) not in known]
+    assert not unknown, "write their lines into roles_beyond.txt"
+
+
+def _manner(row: Endpoint) -> tuple[object, ...]:
+    return row.handler, row.method, row.auth, row.guests, row.body
 
 
 @pytest.mark.parametrize(
     "row", [row for _, row in served() if row.auth in _WITH_TOKEN], ids=lambda row: f"{row.method} {row.path}"
 )
 def test_nobody_gets_past_a_door_that_needs_a_token(row: Endpoint, library: Stage, cast: Cast) -> None:
-    path = "/".join("x" if segment.startswith("{") else segment for segment in row.path.split("/"))
+    path = "/".join(_PLAUSIBLE.get(each, "x") if each.startswith("{") else each for each in row.path.split("/"))
     expected = {"nobody": "T", "unknown": "U", "locked": "L"}
     if row.auth is Auth.CLIENT_LOCKED:
         # Asking would end the session.
         del expected["locked"]
     if not row.guests:
         expected["guest"] = "G"
-    if "/admin/" in row.path and row.path not in _OF_ONESELF:
-        expected |= dict.fromkeys(("owner", "stranger", "service"), "F")
+    is_administration = "/admin/" in row.path and row.path not in _OF_ONESELF
+    if is_administration:
+        expected |= dict.fromkeys(("owner", "stranger", "suspended", "service"), "F")
     library.written()
     for role, cell in expected.items():
-        answer = library.ask(row.method, path, b"{", cast.sessions[role].token)
-        # What is no JSON is read only for those who may ask.
-        assert verdict(answer) == cell or (cell == "F" and answer.status == 400), (role, answer)
+        # Who may ask is decided before anything is read; of administrators, before anything is understood.
+        answer = library.ask(row.method, path, {} if is_administration else b"{", cast.sessions[role].token)
+        assert verdict(answer) == cell, (role, answer)
     assert library.written() == []
 
 
