@@ -53,6 +53,13 @@ _NEVER = {
 _STRANGERS_KNOWN = {
     "GET /_matrix/client/v3/sync 200: device_unused_fallback_key_types",  # described in prose, with the fallback keys
     "PUT /_matrix/federation/v2/send_join/{roomId}/{eventId} 200: origin",  # required until v1.3; older servers look for it
+    "GET /_matrix/client/versions 200: server",  # proposals/4383, as it was accepted, and as it was tried
+    "GET /_matrix/client/versions 200: net.zemos.msc4383.server",
+    "GET /_matrix/client/v3/pushrules/global/ 200: postcontent",  # proposals/4306: rules after those about content
+    # RFC 8414 and RFC 9207: general OAuth libraries look for them
+    "GET /_matrix/client/v1/auth_metadata 200: authorization_response_iss_parameter_supported",
+    "GET /_matrix/client/v1/auth_metadata 200: revocation_endpoint_auth_methods_supported",
+    "GET /_matrix/client/v1/auth_metadata 200: token_endpoint_auth_methods_supported",
 }
 
 
