@@ -287,7 +287,7 @@ def strays(draw: st.DrawFn, row: Endpoint) -> tuple[Draft, dict[str, str]]:
         names = list(_NAMES.get(part.strip("{}"), ()))
         if not part.startswith("{"):
             path.append(part)
-        elif names and draw(_mostly()):
+        elif bool(names) and draw(_mostly()):
             path.append(draw(st.sampled_from(names)))
         else:
             path.append(quote(str(draw(_JUNK)) or "x", safe="{:}"))

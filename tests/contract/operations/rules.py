@@ -106,7 +106,7 @@ def row_of(method: str, path: str) -> Endpoint | None:
 def _table() -> PathTable[Endpoint]:
     table: PathTable[Endpoint] = PathTable()
     for _, row in served():
-        table.add(row.method, row.path, row)
+        table.add(row.method, row.path, row, alias=True)
     return table
 
 
