@@ -1,4 +1,4 @@
-"""More operations, each asked once as it should be: finding, reporting, the old streams, bridges, single sign-on, promises.
+"""More operations, each asked once as it should be: finding, reporting, the old streams, bridges, single sign-on.
 
 `test_every_operation` calls them in order and counts.
 """
@@ -13,13 +13,10 @@ from urllib.parse import urlencode
 from tests.end_to_end.conftest import Town
 from tests.end_to_end.harness import wire
 from tests.end_to_end.harness.bridge import AS_TOKEN, BRIDGE_ID, Bridge
-from tests.end_to_end.harness.peer_rooms import PeerRoom, signed
-from tests.end_to_end.harness.peers import FEDERATION, Asked, Peer, now_ms, segments
+from tests.end_to_end.harness.peers import segments
 from tests.end_to_end.harness.people import V3, Person, path
 from tests.end_to_end.harness.servers import Server, unused_port
 from tests.end_to_end.harness.wire import Answer
-from watchword.protocol.room_versions import ROOM_VERSIONS
-from watchword.protocol.signatures import SigningKey, sign_json
 
 _V1 = "/_matrix/client/v1"
 _THIRD_PARTY = f"{V3}/thirdparty"
@@ -79,51 +76,6 @@ def upgrade(alice: Person) -> None:
     room_id = alice.makes_room(room_version="10", preset="public_chat", name="Old")
     replacement = alice.post("rooms", room_id, "upgrade", new_version="12")["replacement_room"]
     assert alice.get("rooms", room_id, "state", "m.room.tombstone")["replacement_room"] == replacement
-
-
-def walks_between_servers(alice: Person, server: Server, peer: Peer) -> None:
-    """What another server asks to walk a space and to find a moment."""
-    room_id = alice.makes_room(preset="public_chat", creation_content={"type": "m.space"}, name="Yard")
-    PeerRoom.joined_by(peer, server, room_id)
-    walked = peer.ask(server, "GET", segments(f"{FEDERATION}/v1/hierarchy", room_id) + "?suggested_only=false")
-    assert (walked.status, walked.json["room"]["room_id"]) == (200, room_id)
-    target = segments(f"{FEDERATION}/v1/timestamp_to_event", room_id) + f"?ts={now_ms()}&dir=b"
-    assert peer.ask(server, "GET", target).json["event_id"].startswith("$")
-
-
-def promised_invites(alice: Person, bob: Person, server: Server, peer: Peer) -> None:
-    """A room promises an invite to whoever an identity server vouches for: to a user of ours, and to one of a peer."""
-    vouching = SigningKey(b"identity server of a test, 32 b.", "0")
-    room_id = alice.makes_room(preset="private_chat")
-    public_key = {"public_key": vouching.verify_key.to_base64()}
-    for token in ("for bob", "for the peer"):
-        promise = {"display_name": "b...@example.org", **public_key, "public_keys": [public_key]}
-        alice.sets(room_id, "m.room.third_party_invite", promise, token)
-    vouched = sign_json({"mxid": bob.user_id, "token": "for bob"}, "identity.example", vouching)
-    invite = {"room_id": room_id, "sender": alice.user_id, "mxid": bob.user_id, "signed": vouched}
-    body = {"medium": "email", "address": "bob@example.org", "mxid": bob.user_id, "invites": [invite]}
-    bound = wire.ask(server.federation, "PUT", f"{FEDERATION}/v1/3pid/onbind", wire.compact(body))
-    assert (bound.status, bound.json) == (200, {})
-    bob.is_invited_to(room_id)
-
-    def accept(asked: Asked) -> tuple[int, object]:
-        version = ROOM_VERSIONS[asked.json["room_version"]]
-        return 200, {"event": signed(asked.json["event"], version, peer.name, peer.key)}
-
-    peer.answers("PUT", f"{FEDERATION}/v2/invite/.*", accept)
-    stranger = f"@stranger:{peer.name}"
-    vouched = sign_json({"mxid": stranger, "token": "for the peer"}, "identity.example", vouching)
-    content = {"membership": "invite", "third_party_invite": {"display_name": "s...", "signed": vouched}}
-    event = {
-        "type": "m.room.member",
-        "room_id": room_id,
-        "sender": alice.user_id,
-        "state_key": stranger,
-        "content": content,
-    }
-    exchanged = peer.ask(server, "PUT", segments(f"{FEDERATION}/v1/exchange_third_party_invite", room_id), event)
-    assert (exchanged.status, exchanged.json) == (200, {})
-    assert alice.get("rooms", room_id, "state", "m.room.member", stranger)["membership"] == "invite"
 
 
 # A server with a bridge, with a provider of single sign-on, and with tokens for other devices

@@ -12,16 +12,15 @@ from typing import Any
 import pytest
 
 from tests.end_to_end import further_operations as further
+from tests.end_to_end import operations_among_servers as among_servers
 from tests.end_to_end.conftest import Town
 from tests.end_to_end.harness import shapes, wire
-from tests.end_to_end.harness.peer_rooms import PeerRoom
-from tests.end_to_end.harness.peers import FEDERATION, Peer, now_ms, segments
+from tests.end_to_end.harness.peers import FEDERATION, Peer, segments
 from tests.end_to_end.harness.people import V3, Person, fresh, path
 from tests.end_to_end.harness.servers import Server
 from tests.end_to_end.harness.wire import Answer, compact
 from tests.house.operations import blanked, served
 from watchword.cli.demonstration.conversation import picture
-from watchword.protocol.room_versions import ROOM_VERSIONS
 from watchword.protocol.signatures import SigningKey, sign_json
 
 _V1 = "/_matrix/client/v1"
@@ -102,14 +101,14 @@ def test_every_operation_answers_in_its_shape(
     _keys(alice, bob)
     _backup(alice)
     _media(alice, north, peer)
-    _federation_reading(alice, north, peer)
-    _federation_membership(alice, north, peer)
+    among_servers.reading(alice, north, peer)
+    among_servers.membership(alice, north, peer)
     further.search(alice, bob)
     further.reports(alice, bob)
     further.old_streams(alice)
     further.upgrade(alice)
-    further.walks_between_servers(alice, north, peer)
-    further.promised_invites(alice, bob, north, peer)
+    among_servers.walks(alice, north, peer)
+    among_servers.promised_invites(alice, bob, north, peer)
     further.bridges_and_ways_in(town, tmp_path, _proven)
     _endings(north, alice)
     expected = {operation for operation in _served() if operation not in _NEVER}
@@ -406,73 +405,6 @@ def _media(alice: Person, server: Server, peer: Peer) -> None:
         assert found.headers["content-type"].startswith("multipart/mixed")
     for target in (f"download/{media}", f"download/{media}/p.png", f"thumbnail/{media}{size}"):
         assert _ask(server, "GET", f"/_matrix/media/v3/{target}").refusal == (404, "M_NOT_FOUND")
-
-
-def _federation_reading(alice: Person, server: Server, peer: Peer) -> None:
-    name = fresh("square")
-    room_id = alice.makes_room(preset="public_chat", visibility="public", room_alias_name=name)
-    room = PeerRoom.joined_by(peer, server, room_id)
-    event = room.message("from the peer")
-    event_id = room.keep(event)
-    assert peer.delivers(server, event) == {event_id: {}}
-    latest = alice.says(room_id, "from here")
-    v1 = f"{FEDERATION}/v1"
-    for target in (
-        f"{v1}/version",
-        segments(f"{v1}/backfill", room_id) + f"?v={latest}&limit=10",
-        segments(f"{v1}/event", latest),
-        segments(f"{v1}/event_auth", room_id, latest),
-        segments(f"{v1}/state", room_id) + f"?event_id={latest}",
-        segments(f"{v1}/state_ids", room_id) + f"?event_id={latest}",
-        f"{v1}/publicRooms?limit=5",
-        f"{v1}/query/directory?room_alias=%23{name}%3Anorth.example",
-        f"{v1}/query/profile?user_id={alice.user_id.replace('@', '%40')}",
-        segments(f"{v1}/user/devices", alice.user_id),
-        "/_matrix/key/v2/server",
-        f"/_matrix/key/v2/query/{server.name}",
-    ):
-        assert peer.ask(server, "GET", target).status == 200, target
-    asked = {"server_keys": {peer.name: {peer.key.key_id: {"minimum_valid_until_ts": now_ms()}}}}
-    token = alice.post("user", alice.user_id, "openid", "request_token")["access_token"]
-    assert peer.ask(server, "GET", f"{v1}/openid/userinfo?access_token={token}").json == {"sub": alice.user_id}
-    devices = {alice.user_id: [alice.device_id]}
-    claims = {alice.user_id: {alice.device_id: "signed_curve25519"}}
-    missing = {"earliest_events": [], "latest_events": [latest], "limit": 5}
-    for target, body in (
-        ("/_matrix/key/v2/query", asked),
-        (f"{v1}/publicRooms", {"limit": 5, "filter": {"generic_search_term": "x"}}),
-        (f"{v1}/user/keys/query", {"device_keys": devices}),
-        (f"{v1}/user/keys/claim", {"one_time_keys": claims}),
-        (segments(f"{v1}/get_missing_events", room_id), missing),
-    ):
-        assert peer.ask(server, "POST", target, body).status == 200, target
-
-
-def _federation_membership(alice: Person, server: Server, peer: Peer) -> None:
-    rule = {"type": "m.room.join_rules", "content": {"join_rule": "knock"}}
-    closed = PeerRoom(peer, ROOM_VERSIONS["12"], alice.makes_room(initial_state=[rule]))
-    knock = _handed_in(closed, server, "knock", "v1")
-    assert knock["content"]["membership"] == "knock"
-    room = PeerRoom.joined_by(peer, server, alice.makes_room(preset="public_chat"))
-    _handed_in(room, server, "leave", "v2")
-    for version, form in (("1", "v1"), ("12", "v2")):
-        hosted = PeerRoom.made_by(peer, version)
-        invite = hosted.event("m.room.member", {"membership": "invite"}, alice.user_id)
-        shown = [hosted.events[hosted.state["m.room.create", ""]]]
-        body = {"event": invite, "room_version": version, "invite_room_state": shown} if form == "v2" else invite
-        target = segments(f"{FEDERATION}/{form}/invite", hosted.room_id, hosted.id_of(invite))
-        assert peer.ask(server, "PUT", target, body).status == 200
-        alice.is_invited_to(hosted.room_id)
-
-
-def _handed_in(room: PeerRoom, server: Server, membership: str, form: str) -> dict[str, Any]:
-    target = segments(f"{FEDERATION}/v1/make_{membership}", room.room_id, room.user)
-    made = room.peer.ask(server, "GET", f"{target}?ver=12")
-    assert made.status == 200, made
-    event = room.seal({**made.json["event"], "origin_server_ts": now_ms()})
-    target = segments(f"{FEDERATION}/{form}/send_{membership}", room.room_id, room.id_of(event))
-    assert room.peer.ask(server, "PUT", target, event).status == 200
-    return event
 
 
 def _endings(server: Server, alice: Person) -> None:
