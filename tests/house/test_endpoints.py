@@ -23,6 +23,7 @@ _BEYOND = {
     ("POST", "/_watchword/client/v1/3pid/submit_token"),
     ("GET", "/_watchword/client/v1/push/unsubscribe"),  # where digests by mail lead; RFC 8058 posts there
     ("POST", "/_watchword/client/v1/push/unsubscribe"),
+    ("GET", "/_matrix/client/v3/user/{userId}/account_data/m.push_rules"),  # one type of many, which push keeps
     ("DELETE", "/_watchword/client/v1/media/{mediaId}"),  # whoever uploaded a file may delete it
     ("POST", "/_matrix/client/unstable/keys/device_signing/upload"),  # older clients know no other
     ("GET", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}"),  # an empty state key may be left out

@@ -2,11 +2,12 @@
 
 from functools import partial
 
-from watchword.base.errors import BadRequest
+from watchword.base.errors import BadRequest, Forbidden
 from watchword.edge.endpoint import Body, Endpoint, Rate
 from watchword.edge.replies import Reply
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester
+from watchword.protocol.ids import parse_user_id
 from watchword.protocol.push_rule_editing import add_rule, delete_rule, find_rule, set_actions, set_enabled
 from watchword.protocol.push_rules import rule_to_json
 from watchword.server.push.assembly import Push
@@ -18,6 +19,13 @@ def _place(request: Request) -> tuple[str, str]:
 
 async def get_rule_sets(_: Request, requester: Requester, push: Push) -> Reply:
     return Reply.encoded(await push.rules.content(requester.user_id))
+
+
+async def get_account_data(request: Request, requester: Requester, push: Push) -> Reply:
+    """The same as account data, which exists also while it was never stored."""
+    if request.param("userId", parse_user_id) != requester.user_id:
+        raise Forbidden("This belongs to another user.")
+    return await get_rule_sets(request, requester, push)
 
 
 async def get_global_rules(_: Request, requester: Requester, push: Push) -> Reply:
@@ -75,6 +83,12 @@ _SPEC = "client-server-api#"
 
 ENDPOINTS = (
     Endpoint("GET", f"{_RULES}/", get_rule_sets, _SPEC + "get_matrixclientv3pushrules"),
+    Endpoint(
+        "GET",
+        "/_matrix/client/v3/user/{userId}/account_data/m.push_rules",
+        get_account_data,
+        _SPEC + "get_matrixclientv3useruseridaccount_datatype",
+    ),
     Endpoint("GET", f"{_RULES}/global/", get_global_rules, _SPEC + "get_matrixclientv3pushrulesglobal"),
     Endpoint("GET", _RULE, get_rule, _SPEC + "get_matrixclientv3pushrulesglobalkindruleid"),
     Endpoint(

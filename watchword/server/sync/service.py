@@ -345,9 +345,12 @@ class SyncService:
                 continue
             wanted = request.sync_filter.account_data if row.room_id is None else request.sync_filter.room_account_data
             if wanted.allows_type(row.type) and (row.room_id is None or wanted.allows_room(row.room_id)):
-                encoded = b'{"content":%b,"type":%b}' % (row.content, orjson.dumps(row.type))
+                is_rules = row.room_id is None and row.type == _PUSH_RULES
+                # As they are today: rules may have been predefined since they were stored.
+                content = await self.push_rules.content(request.requester.user_id) if is_rules else row.content
+                encoded = b'{"content":%b,"type":%b}' % (content, orjson.dumps(row.type))
                 (everywhere if row.room_id is None else by_room.setdefault(row.room_id, [])).append(encoded)
-                has_rules |= row.room_id is None and row.type == _PUSH_RULES
+                has_rules |= is_rules
         if request.since is None and not has_rules and request.sync_filter.account_data.allows_type(_PUSH_RULES):
             content = await self.push_rules.content(request.requester.user_id)
             everywhere.append(b'{"content":%b,"type":"m.push_rules"}' % content)

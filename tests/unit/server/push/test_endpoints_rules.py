@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.server.push.world import BOB, PushWorld
+from tests.unit.server.push.world import ALICE, BOB, PushWorld
 from watchword.protocol.push_rules import RuleSet
 
 CAKE: dict[str, Any] = {"actions": ["notify"], "pattern": "cake"}
@@ -12,6 +12,26 @@ async def test_everybody_begins_with_the_predefined_rules(world: PushWorld) -> N
     expected = RuleSet.default(BOB).to_json()
     assert await world.ask(BOB, "GET", "pushrules/") == {"global": expected}
     assert await world.ask(BOB, "GET", "pushrules/global/") == expected
+
+
+async def test_the_rules_are_account_data_also_while_nothing_was_changed(world: PushWorld) -> None:
+    path = f"user/{BOB}/account_data/m.push_rules"
+    assert await world.ask(BOB, "GET", path) == RuleSet.default(BOB).to_account_data()
+    await world.ask(BOB, "PUT", "pushrules/global/content/cake", CAKE)
+    assert (await world.ask(BOB, "GET", path))["global"]["content"][0]["rule_id"] == "cake"
+    assert await world.refused(ALICE, "GET", path) == (403, "M_FORBIDDEN")
+    assert (await world.refused(BOB, "PUT", path, {}))[0] == 405
+
+
+async def test_rules_predefined_since_they_were_stored_are_synced(world: PushWorld) -> None:
+    stored: dict[str, Any] = {"global": {"content": [{"rule_id": "cake", "default": False, "enabled": True, **CAKE}]}}
+    async with world.database.write() as tx:
+        await world.accounts.user_data.put_account_data(tx, BOB, None, "m.push_rules", stored)
+    expected = await world.ask(BOB, "GET", "pushrules/")
+    assert expected["global"]["content"] == stored["global"]["content"]
+    assert len(expected["global"]["override"]) == len(RuleSet.default(BOB).override)
+    events = (await world.sync(BOB))["account_data"]["events"]
+    assert [event["content"] for event in events if event["type"] == "m.push_rules"] == [expected]
 
 
 async def test_a_rule_is_made_changed_and_deleted(world: PushWorld) -> None:

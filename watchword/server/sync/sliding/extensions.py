@@ -229,9 +229,12 @@ class Extensions:
             # What was deleted is empty: nothing for those who never had it.
             if not known < row.position <= window.until or (known < 0 and row.content == _DELETED):
                 continue
-            encoded = b'{"content":%b,"type":%b}' % (row.content, orjson.dumps(row.type))
+            is_rules = row.room_id is None and row.type == _PUSH_RULES
+            # As they are today: rules may have been predefined since they were stored.
+            content = await self.push_rules.content(telling.reader.user_id) if is_rules else row.content
+            encoded = b'{"content":%b,"type":%b}' % (content, orjson.dumps(row.type))
+            has_rules |= is_rules
             if row.room_id is None:
-                has_rules |= row.type == _PUSH_RULES
                 everywhere.append(encoded)
             else:
                 by_room.setdefault(row.room_id, []).append(encoded)
