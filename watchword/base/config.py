@@ -480,6 +480,14 @@ class Retention(Struct, frozen=True):
     ] = None
 
 
+class Admin(Struct, frozen=True):
+    """What administrators do."""
+
+    audit_kept_ms: Annotated[
+        int, Meta(ge=86_400_000, description="How long the audit log keeps what administrators did and saw.")
+    ] = 400 * 86_400_000
+
+
 class Moderation(Struct, frozen=True):
     """What the operator does not want here."""
 
@@ -700,6 +708,7 @@ class Config(Struct, frozen=True, kw_only=True):
     media: Media = Media()
     url_previews: UrlPreviews = UrlPreviews()
     rooms: Rooms = Rooms()
+    admin: Admin = Admin()
     moderation: Moderation = Moderation()
     retention: Retention = Retention()
     notices: Notices = Notices()

@@ -105,16 +105,6 @@ def _flag(request: Request, requester: Requester, name: str) -> bool:
     return request.field(name, bool)
 
 
-async def is_administrator(request: Request, requester: Requester, accounts: Accounts) -> Reply:
-    """COMPAT(bridges, until 2028): a bridge asks at its start whether it is an administrator."""
-    if not requester.is_admin:
-        raise Forbidden("Only administrators of this server may do this.")
-    account = await accounts.reader.account(request.param("userId", parse_user_id))
-    if account is None:
-        raise NotFound("There is no such user.")
-    return Reply.json({"admin": account.is_admin})
-
-
 _LOGIN = "/_matrix/client/v3/login"
 _LOCK = "/_matrix/client/v1/admin/lock/{userId}"
 _SUSPEND = "/_matrix/client/v1/admin/suspend/{userId}"
@@ -182,5 +172,4 @@ ENDPOINTS = (
         rate=Rate.WRITE,
         body=Body.JSON,
     ),
-    Endpoint("GET", "/_synapse/admin/v1/users/{userId}/admin", is_administrator, ""),
 )

@@ -26,11 +26,11 @@ FAILED = "M_UNKNOWN"
 _DROPPED_AT_ONCE = 1_000
 
 
-class _Entry:
-    """An entry that is being made."""
+class AuditNote:
+    """An entry that is being made. Fits `edge.auditing.Entry`."""
 
     def __init__(self, deed: Deed, clock: Clock) -> None:
-        self._deed = deed
+        self.deed = deed
         self._clock = clock
         self._details: dict[str, str | int | bool | None] = {}
         self.is_written = False
@@ -42,14 +42,14 @@ class _Entry:
 
     async def write(self, tx: Tx, outcome: str) -> None:
         """Write the entry with any outcome."""
-        deed = self._deed
+        deed = self.deed
         whom, address = _bounded(deed.whom), _bounded(deed.address)
         entry = AuditEntry(0, self._clock.now_ms(), deed.by, deed.action, whom, outcome, address, self._details)
         await tables.add_entry(tx, entry)
 
     def about(self, whom: str) -> None:
         """Say whom it concerns."""
-        self._deed = replace(self._deed, whom=whom)
+        self.deed = replace(self.deed, whom=whom)
 
     def add(self, **details: str | int | bool | None) -> None:
         """Say more of it."""
@@ -66,7 +66,7 @@ class AuditLog:
         self._seen: OrderedDict[tuple[UserId | None, str, str, str], int] = OrderedDict()
 
     @asynccontextmanager
-    async def act(self, deed: Deed) -> AsyncIterator[_Entry]:
+    async def act(self, deed: Deed) -> AsyncIterator[AuditNote]:
         """An entry for the block that does it: written with its effect, or at its end. A Refusal is kept as one."""
         entry = self.entry(deed)
         try:
@@ -84,22 +84,27 @@ class AuditLog:
         if not entry.is_written:
             await self._write(entry, DONE)
 
-    def entry(self, deed: Deed) -> _Entry:
+    def entry(self, deed: Deed) -> AuditNote:
         """An entry that is kept only if somebody writes it."""
-        return _Entry(deed, self._clock)
+        return AuditNote(deed, self._clock)
 
-    async def _write(self, entry: _Entry, outcome: str) -> None:
+    async def _write(self, entry: AuditNote, outcome: str) -> None:
         async with self._database.write() as tx:
             await entry.write(tx, outcome)
 
     async def read(self, deed: Deed) -> None:
         """Somebody looked at something. Looking again soon is not kept."""
+        await self.seen(self.entry(deed))
+
+    async def seen(self, entry: AuditNote) -> None:
+        """The same, for an entry that was made already."""
+        deed = entry.deed
         key = (deed.by, deed.action, _bounded(deed.whom), deed.address)
         now_ms = self._clock.monotonic_ms()
         seen_ms = self._seen.get(key)
         if seen_ms is not None and now_ms - seen_ms < limits.audit_reads_again_ms:
             return
-        await self._write(_Entry(deed, self._clock), DONE)
+        await self._write(entry, DONE)
         self._seen[key] = now_ms
         self._seen.move_to_end(key)
         if len(self._seen) > limits.audit_reads_remembered_max:

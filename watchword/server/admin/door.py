@@ -69,31 +69,42 @@ class Call:
 Work = Callable[[Call, Admin], Awaitable[Reply]]
 
 
-def _deed(request: Request, requester: Requester, action: str) -> Deed:
-    """Raises Forbidden, before anything is known of what was asked for."""
+def _deed(request: Request, requester: Requester, action: str, *, names: bool = True) -> Deed:
+    """Raises Forbidden, before anything is known of what was asked for. names: whether the path names whom it concerns."""
     if not requester.is_admin:
         raise Forbidden("Only administrators of this server may do this.")
-    return Deed.asked(request, requester.user_id, action, next(iter(request.params.values()), ""))
+    whom = next(iter(request.params.values()), "") if names else ""
+    return Deed.asked(request, requester.user_id, action, whom)
 
 
-def act(method: str, path: str, action: str, work: Work, body: Body = Body.OPTIONAL_JSON) -> Endpoint:
-    """A row that does something. action: its name in the audit log."""
+def act(method: str, path: str, action: str, work: Work, body: Body = Body.OPTIONAL_JSON, *, names: bool = True) -> Endpoint:
+    """A row that does something. action: its name in the audit log. names: whether the path may be shown there."""
 
     async def gated(request: Request, requester: Requester, admin: Admin) -> Reply:
-        deed = _deed(request, requester, action)
+        deed = _deed(request, requester, action, names=names)
         async with admin.audit.act(deed) as entry:
             return await work(Call(request, requester, entry), admin)
 
     return Endpoint(method, path, gated, "", rate=Rate.WRITE, body=body)
 
 
-def look(path: str, action: str, work: Work) -> Endpoint:
-    """A row that shows something. action: its name in the audit log."""
+def steps(method: str, path: str, work: Callable[[Request, Requester, Admin], Awaitable[Reply]], body: Body) -> Endpoint:
+    """A row that does several things, each of which makes its own entry."""
 
     async def gated(request: Request, requester: Requester, admin: Admin) -> Reply:
-        deed = _deed(request, requester, action)
-        reply = await work(Call(request, requester, admin.audit.entry(deed)), admin)
-        await admin.audit.read(deed)
+        _deed(request, requester, "")
+        return await work(request, requester, admin)
+
+    return Endpoint(method, path, gated, "", rate=Rate.WRITE, body=body)
+
+
+def look(path: str, action: str, work: Work, *, names: bool = True) -> Endpoint:
+    """A row that shows something. action: its name in the audit log. names: whether the path may be shown there."""
+
+    async def gated(request: Request, requester: Requester, admin: Admin) -> Reply:
+        entry = admin.audit.entry(_deed(request, requester, action, names=names))
+        reply = await work(Call(request, requester, entry), admin)
+        await admin.audit.seen(entry)
         return reply
 
     return Endpoint("GET", path, gated, "")

@@ -26,6 +26,7 @@ from watchword.edge.stopping import Stopping
 from watchword.protocol.ids import RoomId, ServerName, UserId
 from watchword.server import (
     accounts,
+    admin,
     appservices,
     changes,
     delayed,
@@ -42,6 +43,9 @@ from watchword.server import (
 from watchword.server.accounts import endpoints as account_doors
 from watchword.server.accounts.assembly import AccountPorts, Accounts, assemble_accounts
 from watchword.server.accounts.threepids.lookups import IdentityLookups
+from watchword.server.admin import endpoints as admin_doors
+from watchword.server.admin.assembly import AdminFeatures, AdminGround, Administration, AdminSettings, assemble_admin
+from watchword.server.admin.audit import AuditLog
 from watchword.server.app import settings
 from watchword.server.app.outside import outside_services
 from watchword.server.appservices import endpoints as appservice_doors
@@ -122,6 +126,7 @@ SCHEMAS = (
     delayed.SCHEMA,
     moderation.SCHEMA,
     notices.SCHEMA,
+    admin.SCHEMA,
     oauth.SCHEMA,
     sliding.SCHEMA,
 )
@@ -211,6 +216,7 @@ class Homeserver:
 
         rooms_later, keys_later, people_later = _RoomsLater(), _KeysLater(), _PeopleLater()
         client = self.federation_out.client
+        audit = AuditLog(database, clock, config.admin.audit_kept_ms)
         account_settings = settings.account_settings(config, server_name)
         self.outside = outside_services(config, account_settings, self._resolver, clock, entropy, self.signing_key)
         self.accounts: Accounts = assemble_accounts(
@@ -227,6 +233,7 @@ class Homeserver:
                 outside=self.outside.services,
                 unknown_users=queries,
                 profile_visibility=people_later if config.people.profiles_restricted else None,
+                audit=audit,
             ),
         )
         self._limiter = RateLimiter(allowances(config.rate_limits), clock)
@@ -271,6 +278,7 @@ class Homeserver:
                 addresses=IdentityLookups(self.outside.services.identity, self._fetcher),
                 bans=bans,
                 alias_owners=queries,
+                audit=audit,
             ),
             settings.room_limits(config),
         )
@@ -313,6 +321,25 @@ class Homeserver:
             server_name,
         )
         self.federation_in = FederationIn.build(self.federation_out, self.log, self._fittings())
+        self.admin: Administration = assemble_admin(
+            AdminGround(database, self.log, clock, entropy, audit),
+            AdminFeatures(
+                self.accounts,
+                self.rooms,
+                self.media,
+                self.moderation,
+                self.federation_out.backoff,
+                self.push.journal,
+                self.notices,
+            ),
+            AdminSettings(
+                server_name,
+                config.base_url,
+                config.registration.invitation_lifetime_ms,
+                __version__,
+                config.database_path,
+            ),
+        )
         self.sync: Sync = assemble_sync(
             SyncPorts(
                 database,
@@ -400,6 +427,7 @@ class Homeserver:
         router.mount(space_doors.ENDPOINTS, self.spaces)
         router.mount(appservice_doors.ENDPOINTS, self.appservices.queries)
         router.mount(moderation_doors.ENDPOINTS, self.moderation)
+        router.mount(admin_doors.ENDPOINTS, self.admin.door)
         router.mount(sync_doors.ENDPOINTS, self.sync.doors)
         router.mount(sliding_doors.ENDPOINTS, self.sync.sliding)
         router.mount(old_stream_doors.ENDPOINTS, self.sync.old_streams)
@@ -421,6 +449,7 @@ class Homeserver:
         await self.accounts.reader.start()
         await self.rooms.start()
         await self.moderation.lists.start()
+        await self.admin.start()
         await self.federation_out.start()
         await self.appservices.start()
         await self.search.start()
@@ -447,6 +476,8 @@ class Homeserver:
                 self.media.run,
                 self.sync.waiting.run,
                 self.moderation.lists.run,
+                self.admin.audit.run,
+                self.admin.removals.run,
                 self.sync.sliding.connections.run,
                 self._maintain,
             ):

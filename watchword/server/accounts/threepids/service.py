@@ -1,6 +1,6 @@
 """The addresses of an account: adding what was proved, removing, publishing at identity servers and taking that back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from watchword.base import limits
@@ -11,7 +11,7 @@ from watchword.server.accounts.threepids import tables
 from watchword.server.accounts.threepids.commands import Credentials, OwnThreepid, Purpose, Threepid, ThreepidSettings
 from watchword.server.accounts.threepids.identity import IdentityServers
 from watchword.server.accounts.threepids.proofs import Proofs
-from watchword.storage import Database
+from watchword.storage import Also, Database
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,26 @@ class Threepids:
             # A link that was sent before must not open the account any more.
             await tables.delete_validations_of(tx, threepid)
         return await self._quietly_unbind(user_id, threepid, id_server)
+
+    async def replace(self, user_id: UserId, wanted: Collection[Threepid], also: Also) -> None:
+        """Give a user these addresses and no others, on the word of an administrator. Raises BadRequest M_THREEPID_IN_USE.
+
+        also: what else is written in the same transaction.
+        """
+        if len(wanted) > limits.threepids_per_user_max:
+            raise BadRequest("M_INVALID_PARAM", "These are too many addresses.")
+        now_ms = self.clock.now_ms()
+        async with self.database.write() as tx:
+            own = {owned.threepid for owned in await tables.threepids(tx, user_id)}
+            for threepid in own - set(wanted):
+                await tables.delete_threepid(tx, user_id, threepid)
+                await tables.delete_validations_of(tx, threepid)
+            for threepid in dict.fromkeys(wanted):
+                if threepid not in own and not await tables.insert_threepid(tx, user_id, OwnThreepid(threepid, now_ms, now_ms)):
+                    raise BadRequest("M_THREEPID_IN_USE", "This address belongs to another account.")
+            await also(tx)
+        for threepid in own - set(wanted):
+            await self._quietly_unbind(user_id, threepid, None)
 
     async def unbind_all(self, user_id: UserId, id_server: str | None) -> bool:
         """Take everything back that a user published; True if nothing is left, or there was nothing.
