@@ -1,10 +1,10 @@
 // A second device logs in: it is verified by emoji, signed by the account, and reads what was said before it came.
-import { assert, backup, client, encryptedRoom, loggedIn, read, recovered, registered, restored, scenario, securedAccount, step, until } from "./town.mjs";
+import { assert, backup, client, encryptedRoom, loggedIn, read, recovered, registered, restored, scenario, securedAccount, step, until, within } from "./town.mjs";
 
 async function verified(asking, answering) {
     const asked = new Promise((resolve) => answering.on("crypto.verificationRequestReceived", resolve));
     const request = await asking.getCrypto().requestOwnUserVerification();
-    const received = await asked;
+    const received = await within("the request on the other device", asked);
     await received.accept();
     await until("ready", () => request.phase === 3);
     const shown = (verifier) =>
@@ -15,10 +15,10 @@ async function verified(asking, answering) {
     const other = await until("the other side's verifier", () => received.verifier);
     const theirs = shown(other);
     const otherDone = other.verify();
-    const [left, right] = await Promise.all([mine, theirs]);
+    const [left, right] = await within("the emoji", Promise.all([mine, theirs]));
     assert.deepEqual(left.sas.emoji, right.sas.emoji);
     await Promise.all([left.confirm(), right.confirm()]);
-    await Promise.all([done, otherDone]);
+    await within("both to be done", Promise.all([done, otherDone]));
 }
 
 await scenario(async () => {

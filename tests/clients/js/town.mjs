@@ -47,6 +47,15 @@ export async function until(what, ask) {
     }
 }
 
+/** Waits for a promise no longer than for anything else. */
+export async function within(what, promise) {
+    let timer;
+    const late = new Promise((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`gave up waiting: ${what}`)), deadline_ms);
+    });
+    return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 /** Does a request that wants user-interactive authentication, with the password. */
 export async function withPassword(userId, request) {
     try {
@@ -119,7 +128,7 @@ export async function client(session, options = {}) {
         });
     });
     await made.startClient({ initialSyncLimit: 20, threadSupport: true, ...options.start?.(made) });
-    await synchronised;
+    await within("the first sync", synchronised);
     return made;
 }
 
