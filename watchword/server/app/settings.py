@@ -254,6 +254,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
         may_get_login_token=config.registration.login_tokens,
         default_room_version=config.rooms.default_version,
         url_previews=config.url_previews.enabled,
+        reply_rule=config.push.replies,
         delayed_events=(wanted.delay_ms_max, wanted.scheduled_max) if wanted.enabled else None,
     )
 
@@ -270,6 +271,7 @@ UNSTABLE_FEATURES = {
     "org.matrix.msc3814": True,
     "org.matrix.msc4222": True,
     "org.matrix.simplified_msc3575": True,
+    "org.matrix.msc4354": True,
     "org.matrix.msc3916.stable": True,
     "com.beeper.msc4169": True,
     "org.matrix.msc3874": True,

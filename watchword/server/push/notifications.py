@@ -7,6 +7,7 @@ Spec: client-server-api#get_matrixclientv3notifications
 """
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from watchword.server.rooms.view import Reader, RoomView
 from watchword.storage import Database, Position
 
 _EVENTS_MAX = 200
+_SCANS_MAX = 5
 _START = Position(0)
 
 
@@ -84,16 +86,12 @@ class Notifications:
         for room in await self.rooms(query.reader.user_id):
             if len(newest) > query.limit and room.last_position < newest[0].position:
                 break
-            taken = 0
-            for notified in await self.in_room(room, query.reader, Span(before=query.before)):
-                if query.only_highlights and not notified.actions.highlight:
-                    continue
+            enough, span = query.limit + 1, Span(before=query.before)
+            found = await self.in_room(room, query.reader, span, enough, only_highlights=query.only_highlights)
+            for notified in found[:enough]:
                 heapq.heappush(newest, _Found(notified.event.position, notified))
-                if len(newest) > query.limit + 1:
+                if len(newest) > enough:
                     heapq.heappop(newest)
-                taken += 1
-                if taken > query.limit:
-                    break
         newest.sort(key=lambda found: found.position, reverse=True)
         page = newest[: query.limit]
         now_ms = self.clock.now_ms()
@@ -109,19 +107,27 @@ class Notifications:
                 rooms.append(room)
         return sorted(rooms, key=lambda room: room.last_position, reverse=True)
 
-    async def in_room(self, room: Room, reader: Reader, span: Span) -> list[Notified]:
-        """What a user was notified of among the newest events of a span in a room, the newest first."""
-        user_id = reader.user_id
-        joined = await self.unread.joined_at(user_id, room)
-        floor = max(joined, ordering_of(span.after))
+    async def in_room(
+        self, room: Room, reader: Reader, span: Span, enough: int = 1, *, only_highlights: bool = False
+    ) -> list[Notified]:
+        """What a user was notified of in a span of a room, the newest first, until that is enough or too much was looked at."""
+        floor = max(await self.unread.joined_at(reader.user_id, room), ordering_of(span.after))
         ceiling = ordering_of(room.last_position if span.before is None else Position(span.before - 1))
-        if floor >= ceiling:
-            return []
-        async with self.database.read() as tx:
-            view = await self.reader.view(tx, room, reader)
-            page = await self.reader.timeline(view, tx, (floor, ceiling), _EVENTS_MAX, backwards=True)
+        found: list[Notified] = []
+        for _ in range(_SCANS_MAX):
+            if floor >= ceiling or len(found) >= enough:
+                break
+            async with self.database.read() as tx:
+                view = await self.reader.view(tx, room, reader)
+                page = await self.reader.timeline(view, tx, (floor, ceiling), _EVENTS_MAX, backwards=True)
+            notified = await self._notified(room, reader.user_id, view, page.events)
+            found += [each for each in notified if each.actions.highlight or not only_highlights]
+            ceiling = floor if page.end is None else page.end
+        return found
+
+    async def _notified(self, room: Room, user_id: UserId, view: RoomView, shown: Sequence[StoredEvent]) -> list[Notified]:
         ignored = await self.accounts.ignored_users(user_id)
-        events = [event for event in page.events if _may_notify(event, ignored)]
+        events = [event for event in shown if _may_notify(event, ignored)]
         noted = [await self.events.note(event, room) for event in events]
         asker = await self.askers.asker(user_id, room, noted)
         read = await self.unread.read_up_to(user_id, room)

@@ -42,3 +42,20 @@ def test_providers_are_named_to_clients_and_their_secrets_to_nobody() -> None:
     assert [each.name for each in accounts.identity_providers] == ["Elsewhere"]
     assert accounts.login_tokens
     assert settings.discovery_settings(config).may_get_login_token
+
+
+def test_rules_beyond_the_specification_are_said_to_be_there_only_while_they_are() -> None:
+    plain, chosen = _config(), _config(push__encrypted_events="true", push__replies="true")
+    assert [rule.rule_id for rule in settings.push_settings(chosen).predefined["override"]][1] == (
+        ".org.matrix.msc4028.encrypted_event"
+    )
+    flags = [settings.unstable_features(config).get("org.matrix.msc4028") for config in (plain, chosen)]
+    assert flags == [None, True]
+    assert [settings.discovery_settings(config).reply_rule for config in (plain, chosen)] == [False, True]
+
+
+def test_mails_about_what_is_unread_may_be_switched_off() -> None:
+    assert settings.push_settings(_config(push__mails="false")).digests is None
+    digests = settings.push_settings(_config(push__mail_delay_ms="1h", public_base_url="https://m.a.example")).digests
+    assert digests is not None
+    assert (digests.delay_ms, digests.base_url, digests.bodies) == (3_600_000, "https://m.a.example", False)

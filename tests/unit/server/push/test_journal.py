@@ -23,6 +23,7 @@ async def test_it_tells_why_a_pusher_is_gone(world: PushWorld, gateway: Gateway)
     async with world.pushing():
         await world.send(ALICE, room)
         await gateway.hears(1)
+        await world.sees_no_pushers(BOB)
     await set_pusher(world, BOB, pusher(gateway))
     world.clock.advance(1)
     await set_pusher(world, ALICE, pusher(gateway))

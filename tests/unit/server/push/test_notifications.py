@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from tests.unit.server.push.world import ALICE, BOB, PushWorld
 from watchword.protocol.push_rules import Actions
 from watchword.server.push.notifications import actions_json
@@ -78,3 +80,33 @@ def test_actions_are_shown_as_rules_have_them() -> None:
     actions = ["notify", {"set_tweak": "sound", "value": "ring"}, {"set_tweak": "highlight", "value": True}]
     assert actions_json(Actions.of(actions)) == actions
     assert actions_json(Actions()) == []
+
+
+async def test_what_lies_behind_many_other_events_is_found(world: PushWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("watchword.server.push.notifications._EVENTS_MAX", 3)
+    room = await world.public_room(BOB)
+    await world.send(ALICE, room, "old")
+    for number in range(7):
+        await world.send(BOB, room, f"mine {number}")
+    assert await bodies(world) == ["old"]
+    for number in range(20):
+        await world.send(BOB, room, f"mine {number} too")
+    # There is an end to looking.
+    assert await bodies(world) == []
+
+
+async def test_highlights_are_found_behind_many_others(world: PushWorld) -> None:
+    room = await world.public_room(BOB)
+    await world.send(ALICE, room, "loud", **{"m.mentions": {"user_ids": [BOB]}})
+    for number in range(4):
+        await world.send(ALICE, room, str(number))
+    assert await bodies(world, only="highlight", limit=2) == ["loud"]
+
+
+async def test_threads_are_read_by_themselves(world: PushWorld) -> None:
+    room = await world.public_room(BOB)
+    root = await world.send(ALICE, room, "root")
+    last = await world.send(ALICE, room, "in it", **{"m.relates_to": {"rel_type": "m.thread", "event_id": root}})
+    await world.read(BOB, room, last, thread_id=root)
+    answer = await world.ask(BOB, "GET", "notifications")
+    assert [entry["read"] for entry in answer["notifications"]] == [True, False]

@@ -119,7 +119,7 @@ async def test_a_rejected_key_removes_the_pusher(world: PushWorld, gateway: Gate
     async with world.pushing():
         await world.send(ALICE, room)
         await gateway.hears(1)
-        assert await world.push.pushers.of(BOB) == []
+        await world.sees_no_pushers(BOB)
         await world.send(ALICE, room)
         await world.caught_up()
         await gateway.hears(1)

@@ -143,6 +143,12 @@ class PushWorld(World):
             while self.push.follower.followed < self.log.position:  # noqa: ASYNC110 (its progress rings no bell)
                 await asyncio.sleep(0.001)
 
+    async def sees_no_pushers(self, user_id: UserId) -> None:
+        """Wait until a user's pushers are gone."""
+        async with asyncio.timeout(5):
+            while await self.push.pushers.of(user_id):
+                await asyncio.sleep(0.001)
+
     async def later(self, milliseconds: int) -> None:
         """Let time pass, and what was waiting for it begin."""
         self.clock.advance(milliseconds)
