@@ -18,8 +18,8 @@ from watchword.edge.endpoint import Endpoint
 from watchword.edge.paths import PathTable
 
 CLIENTS, PEERS, BEYOND = "client-server", "server-server", "beyond"
-ADMINISTRATION = "/_watchword/client/v1/admin/"
-"""Where the paths of our own begin that are for administrators alone."""
+ADMINISTRATION = ("/_watchword/client/v1/admin/", "/_synapse/admin/")
+"""How the paths begin that are for administrators alone: ours, and those that their tools know."""
 _FILES = {CLIENTS: "roles_of_clients.txt", PEERS: "roles_of_servers.txt", BEYOND: "roles_beyond.txt"}
 _PREFIX = {CLIENTS: "/_matrix/client", PEERS: "/_matrix/federation", BEYOND: "/_matrix/client"}
 _LINE = re.compile(r"(?P<cells>[A-Z+\[\] ]+?)  (?P<method>[A-Z]+) (?P<target>\S+)(?:  (?P<body>\S.*))?")

@@ -147,7 +147,7 @@ def _open_rows() -> list[Endpoint]:
 
 
 def _rows_of_administrators() -> list[Endpoint]:
-    return [row for _, row in served() if row.path.startswith(ADMINISTRATION)]
+    return [row for _, row in served() if row.path.startswith(ADMINISTRATION) and row.auth is Auth.CLIENT]
 
 
 @pytest.mark.parametrize("row", _rows_of_tables(), ids=lambda row: f"{row.method} {row.path}")
