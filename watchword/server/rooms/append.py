@@ -128,7 +128,7 @@ class Appender:
         if stored.is_shown:
             room.remember(stored)
             if "m.relates_to" in event.pdu.content:
-                await self.index.note(tx, room.room_nid, stored)
+                await self.index.note(tx, room, stored)
         # Our own message is new: it redacts nothing, and nobody can have redacted it yet.
         if event.pdu.type in _REDACTING or domain_of(event.pdu.sender) != self._server_name:
             await self._redact(tx, room, stored)
@@ -169,7 +169,7 @@ class Appender:
         tx.after_commit(partial(self._events.forget, (stored.event_id,)))
         if new.is_shown:
             if stored.is_shown:
-                await self.index.note(tx, room.room_nid, stored)
+                await self.index.note(tx, room, stored)
             await self._redact(tx, room, stored)
             await self.redactions.prune_late(tx, room, stored)
         room.forget_recent()

@@ -92,7 +92,7 @@ async def _encoded(doors: RoomDoors, room: Room, requester: Requester, wanted: M
     async with doors.reader.database.read() as tx:
         view = await doors.reader.view(tx, room, reader_of(requester))
         events = await doors.reader.events.many(tx, wanted.values())
-    return b",".join(view.encode(event, now_ms) for event in events.values())
+    return b",".join(view.encode_all(events.values(), now_ms))
 
 
 async def members(request: Request, requester: Requester, doors: RoomDoors) -> Reply:

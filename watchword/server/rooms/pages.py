@@ -74,7 +74,7 @@ class Pages:
             end = below if await self._has_gap(room, below, None) else None
         now_ms = self.clock.now_ms()
         bundles = await self.reader.bundles.encoded(page.view, shown, now_ms)
-        chunk = [page.view.encode(event, now_ms, relations=bundles.get(event.event_id)) for event in shown]
+        chunk = page.view.encode_all(shown, now_ms, relations=bundles)
         parts = [
             b'"chunk":[' + b",".join(chunk) + b"]",
             b'"start":' + orjson.dumps(timeline_token(start)),
@@ -117,7 +117,7 @@ class Pages:
         state = {} if until is None else await self.reader.state_at(view.room, until)
         ids = [state.get((event_types.MEMBER, sender)) for sender in senders]
         found = await self.reader.found([event_id for event_id in ids if event_id is not None])
-        return [view.encode(event, now_ms) for event in found.values()]
+        return view.encode_all(found.values(), now_ms)
 
     async def context(self, room_id: RoomId, event_id: EventId, wanted: PageRequest) -> bytes:
         """The body of /context: an event and what stands around it. Raises NotFound."""
@@ -143,7 +143,7 @@ class Pages:
             "start": timeline_token(before.end if before.end is not None else _before(before.events, event)),
             "end": timeline_token(last.ordering or 0),
         }
-        encoded_state = [view.encode(found, now_ms) for found in (await self.reader.found(state.values())).values()]
+        encoded_state = view.encode_all((await self.reader.found(state.values())).values(), now_ms)
         bundles = await self.reader.bundles.encoded(view, [*events_before, event, *events_after], now_ms)
 
         def encoded(found: StoredEvent) -> bytes:

@@ -133,7 +133,7 @@ class Redactions:
         await tables.promote_event(tx, redaction.nid, ordering, flags, redaction.replaces_nid)
         self._forget(tx, {redaction.event_id})
         shown = replace(redaction, ordering=ordering, flags=flags)
-        await self.index.note(tx, room.room_nid, shown)
+        await self.index.note(tx, room, shown)
         if redaction.is_history:
             room.forget_recent()
         else:

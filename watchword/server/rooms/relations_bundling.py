@@ -97,11 +97,12 @@ class Bundles:
     async def related(self, view: RoomView, events: Sequence[StoredEvent]) -> Related | None:
         """What of the relations of these events the reader is told; None if there is nothing."""
         parents = {event.event_id: event for event in events if event.pdu.state_key is None}
-        if not parents:
+        if view.room.unrelated.issuperset(parents):
             return None
         ignored = await self.ignored_in(view)
         async with self.database.read() as tx:
             kinds = await relation_tables.bundled_kinds(tx, view.room.room_nid, parents)
+            view.room.note_unrelated(parents.keys() - kinds.keys())
             if not kinds:
                 return None
             without = await relation_tables.numbers_of(tx, ignored) if ignored else ()

@@ -5,6 +5,7 @@ knows what events say of themselves: whether a relation counts, and for whom, is
 """
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 
 from watchword.base import limits
@@ -12,6 +13,7 @@ from watchword.protocol import event_types
 from watchword.protocol.relations import REPLACE, THREAD, Relation, relation_of
 from watchword.server.rooms import redaction_tables, relation_tables
 from watchword.server.rooms.relation_tables import RelationRow
+from watchword.server.rooms.room import Room
 from watchword.server.rooms.stored import StoredEvent
 from watchword.storage import Tx
 from watchword.storage.names import Names
@@ -28,11 +30,12 @@ class RelationIndex:
         self._names = names
         self.on_due: Callable[[], object] = _nobody
 
-    async def note(self, tx: Tx, room_nid: int, event: StoredEvent) -> None:
+    async def note(self, tx: Tx, room: Room, event: StoredEvent) -> None:
         """Note what an event that is shown relates to, if anything."""
         relation = indexed_relation(event)
         if relation is None or event.ordering is None:
             return
+        room_nid = room.room_nid
         sender_nid = await self._names.number(tx, event.pdu.sender)
         row = RelationRow(
             relation.event_id,
@@ -47,6 +50,7 @@ class RelationIndex:
         )
         if not await relation_tables.insert_relation(tx, room_nid, row):
             return
+        tx.after_commit(partial(room.unrelated.discard, relation.event_id))
         if relation.rel_type == THREAD:
             await relation_tables.grow_thread(tx, room_nid, relation.event_id, event.ordering)
         for user_nid, rel_types, reason in await redaction_tables.with_relations_of(tx, room_nid, relation.event_id):

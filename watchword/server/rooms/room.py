@@ -5,7 +5,7 @@ written; whoever only reads sees the newest state. If the commit fails, the room
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from watchword.protocol import event_types
@@ -17,9 +17,10 @@ from watchword.protocol.power_levels import PowerLevels, creators_of
 from watchword.protocol.room_versions import RoomVersion
 from watchword.server.rooms.retention_policy import RETENTION
 from watchword.server.rooms.stored import StoredEvent
-from watchword.server.rooms.visibility import History, visibility_of
+from watchword.server.rooms.visibility import History, Sight, visibility_of
 
 _RECENT_MAX = 64
+_UNRELATED_MAX = 512
 
 KEY_TYPES = (event_types.CREATE, event_types.POWER_LEVELS, event_types.JOIN_RULES, event_types.HISTORY_VISIBILITY)
 """State that every decision reads: always at hand."""
@@ -90,8 +91,9 @@ class Room:
     follows_newest: the database knows that the extremity is the newest event.
     last_position: of the newest live event. last_state_position: where the line last changed.
     receipts_position: where a receipt last moved. recent: every shown event above the ordering recent_floor, oldest first.
-    visibility, joined_since, stays: what views read, worked out on demand (joined_since: start of the present stretch;
-    stays: memberships of joined users over time). servers_then: what a late follower asked last.
+    visibility, joined_since, sights: what views read, worked out on demand (joined_since: start of the present stretch;
+    sights: of joined users who may see everything). servers_then: what a late follower asked last.
+    unrelated: events to which nothing relates, of those that somebody asked about.
     """
 
     room_id: RoomId
@@ -114,7 +116,8 @@ class Room:
     recent_floor: int = 0
     visibility: History | None = None
     joined_since: dict[UserId, int] = field(default_factory=dict)
-    stays: dict[UserId, History] = field(default_factory=dict)
+    sights: dict[UserId, Sight] = field(default_factory=dict)
+    unrelated: set[EventId] = field(default_factory=set)
     servers_then: ServersThen | None = None
     _auth_state: AuthState | None = None
 
@@ -193,11 +196,17 @@ class Room:
             self.recent_floor = dropped[-1].ordering or self.recent_floor
             self.recent = self.recent[len(dropped) :]
 
+    def note_unrelated(self, event_ids: Collection[EventId]) -> None:
+        """Remember (bounded) to which events nothing relates; the index takes out those to which something does."""
+        if len(self.unrelated) + len(event_ids) > _UNRELATED_MAX:
+            self.unrelated.clear()
+        self.unrelated.update(event_ids)
+
     def forget_history(self) -> None:
         """Work out anew what views read of the history."""
         self.visibility = None
         self.joined_since.clear()
-        self.stays.clear()
+        self.sights.clear()
 
     def apply_state(self, changes: Mapping[StateKey, EventId | None], pdus: Mapping[EventId, Pdu]) -> None:
         """Take changes of the current state over. pdus: the events among them that are at hand."""

@@ -63,6 +63,20 @@ class Sight:
     visibility: History
     all_visible: bool = False
 
+    def joined_after(self) -> int:
+        """The position behind which the reader is joined for good, on the line; the end of all if he is not."""
+        start = _END
+        for interval in reversed(self.membership.intervals):
+            if interval.value != "join" or interval.end != start:
+                break
+            start = interval.start
+        return start
+
+    def absent_before(self) -> int:
+        """The position before which the reader had no membership, on the line."""
+        intervals = self.membership.intervals
+        return intervals[0].start if intervals else _END
+
     def sees(self, pdu: Pdu, position: int, *, overlay: "Overlay | None" = None) -> bool:
         """Whether the reader may see an event at this position. overlay: what its state says otherwise than the line."""
         if self.all_visible:

@@ -6,7 +6,7 @@ The timeline of a span is encoded once for all who read it alike. Deliberately a
 Spec: client-server-api#syncing
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,19 +147,12 @@ class RoomSections:
 
     def _encoded_timeline(self, view: RoomView, span: RoomSpan, timeline: Timeline, bundles: Mapping[EventId, bytes]) -> bytes:
         now_ms = self._clock.now_ms()
-        events = b",".join(self._event(view, span, event, now_ms, bundles.get(event.event_id)) for event in timeline.events)
+        events = b",".join(_events(view, span, timeline.events, now_ms, bundles))
         return b'"timeline":{"events":[%b],"limited":%b,"prev_batch":"%b"}' % (
             events,
             b"true" if timeline.limited else b"false",
             timeline_token(max(0, timeline.before)).encode(),
         )
-
-    def _event(self, view: RoomView, span: RoomSpan, event: StoredEvent, now_ms: int, relations: bytes | None = None) -> bytes:
-        if span.sync_filter.federation_format:
-            return event.json
-        encoded = view.encode(event, now_ms, with_room_id=False, relations=relations)
-        fields = span.sync_filter.event_fields
-        return encoded if fields is None else projected(encoded, fields)
 
     # State
 
@@ -200,7 +193,7 @@ class RoomSections:
 
     def _encoded_state(self, view: RoomView, span: RoomSpan, events: Mapping[EventId, StoredEvent]) -> bytes:
         now_ms = self._clock.now_ms()
-        encoded = b",".join(self._event(view, span, event, now_ms) for event in events.values())
+        encoded = b",".join(_events(view, span, events.values(), now_ms, {}))
         return b'"%b":{"events":[%b]}' % (span.state_form, encoded)
 
     # The rest
@@ -236,6 +229,16 @@ class RoomSections:
             by_root = {root: {"notification_count": count, "highlight_count": loud} for root, (count, loud) in threads.items()}
             encoded += b',"unread_thread_notifications":' + orjson.dumps(by_root)
         return encoded
+
+
+def _events(
+    view: RoomView, span: RoomSpan, events: Iterable[StoredEvent], now_ms: int, bundles: Mapping[EventId, bytes]
+) -> list[bytes]:
+    if span.sync_filter.federation_format:
+        return [event.json for event in events]
+    encoded = view.encode_all(events, now_ms, with_room_id=False, relations=bundles)
+    fields = span.sync_filter.event_fields
+    return encoded if fields is None else [projected(event, fields) for event in encoded]
 
 
 def receipts_content(receipts: Sequence[ReceiptRow]) -> dict[str, Any]:

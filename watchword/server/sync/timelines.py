@@ -77,6 +77,11 @@ def _recent(view: RoomView, floor: int, ceiling: int, limit: int, allows: Allows
     room = view.room
     if floor < room.recent_floor and len(room.recent) <= limit:
         return None
+    if allows is None and room.recent and (room.recent[-1].ordering or 0) <= ceiling:
+        # Nearly always: the newest there are. One more than is shown tells that something is left out.
+        found = room.recent[-limit - 1 :]
+        if len(found) > limit and (found[0].ordering or 0) > floor:
+            return found
     found = [event for event in room.recent if floor < (event.ordering or 0) <= ceiling]
     if allows is not None:
         found = [event for event in found if allows(event.pdu)]

@@ -79,7 +79,7 @@ async def test_an_event_is_noted_once(world: World) -> None:
     async with world.database.write() as tx:
         event = await world.events.one(tx, answer)
         assert event is not None
-        await world.appender.index.note(tx, room.room_nid, event)
+        await world.appender.index.note(tx, room, event)
     assert await threads(world) == [(root, 1)]
     async with world.database.write() as tx:
         await world.appender.index.forget(tx, room.room_nid, event)

@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.unit.server.rooms.world import ALICE, BOB, CAROL, World
 from watchword.protocol.ids import RoomId
+from watchword.server.rooms.records import FOREVER
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.view import Reader, RoomView
 
@@ -84,3 +85,27 @@ async def test_age_is_the_time_since_the_event(world: World) -> None:
     world.clock.advance(5_000)
     event = await world.ask(ALICE, "GET", f"rooms/{room.room_id}/event/{event_id}")
     assert event["unsigned"]["age"] == 5_000
+
+
+async def test_several_events_are_encoded_as_each_of_them_would_be(world: World) -> None:
+    room = await a_room(world)
+    room_id = room.room_id
+    await world.send(ALICE, room_id, "while Bob was there")
+    await world.leave(BOB, room_id)
+    await world.send(ALICE, room_id, "while he was not")
+    await world.invite(ALICE, room_id, BOB)
+    await world.join(BOB, room_id)
+    await world.set_state(BOB, room_id, "m.room.member", {"membership": "join", "displayname": "B"}, BOB)
+    await world.set_state(ALICE, room_id, "m.room.name", {"name": "Again"})
+    redacted = await world.send(BOB, room_id, "taken back")
+    await world.ask(BOB, "PUT", f"rooms/{room_id}/redact/{redacted}/r1", {})
+    last = await world.send(BOB, room_id, "his own")
+    for reader in (Reader(ALICE, "PHONE"), Reader(BOB, "PHONE"), Reader(BOB), Reader(CAROL, "PHONE")):
+        async with world.database.read() as tx:
+            seen = await world.sights.view(tx, room, reader)
+            page = await world.reader.timeline(seen, tx, (0, FOREVER), 100, backwards=False)
+            everything = await world.reader.events.many(tx, [*(event.event_id for event in page.events), *room.state.values()])
+        events = list(everything.values())
+        for relations in ({}, {last: b"{}"}):
+            apart = [seen.encode(event, 5_000, relations=relations.get(event.event_id)) for event in events]
+            assert seen.encode_all(events, 5_000, relations=relations) == apart

@@ -253,7 +253,7 @@ class RoomResults:
         view, timeline = found.view, found.timeline
         parts = []
         if found.state or found.stubs:
-            encoded = [view.encode(event, now_ms, with_room_id=False) for event in found.state.values()]
+            encoded = view.encode_all(found.state.values(), now_ms, with_room_id=False)
             encoded += [orjson.dumps({"type": kind, "state_key": key}) for kind, key in found.stubs]
             parts.append(b'"required_state":[%b]' % b",".join(encoded))
         if timeline.events or timeline.limited:
@@ -261,10 +261,7 @@ class RoomResults:
             bundles: Mapping[EventId, bytes] = {}
             if timeline.limited:
                 bundles = await self.rooms.bundles.encoded(view, timeline.events, now_ms, with_room_id=False)
-            encoded = [
-                view.encode(event, now_ms, with_room_id=False, relations=bundles.get(event.event_id))
-                for event in timeline.events
-            ]
+            encoded = view.encode_all(timeline.events, now_ms, with_room_id=False, relations=bundles)
             live = 0 if asked.since is None else sum(_is_after(event, asked.since) for event in timeline.events)
             parts.append(b'"%b":[%b],"num_live":%d' % (asked.form.timeline, b",".join(encoded), live))
             parts.append(b'"limited":true' if timeline.limited else b'"limited":false')
