@@ -76,7 +76,8 @@ class Answers:
     def _highlights(self, page: Page) -> list[str]:
         contents = [hit.event.pdu.content for hit in page.hits]
         texts = [text for content in contents for name in page.criteria.columns if (text := text_of(content, name))]
-        return highlights(page.terms, texts, limits.search_highlights_max)
+        beginnings = [text[: limits.search_weighed_characters_max] for text in texts]
+        return highlights(page.terms, beginnings, limits.search_highlights_max)
 
     async def _bundles(self, hits: Sequence[Hit], now_ms: int) -> Mapping[EventId, bytes]:
         by_room: dict[RoomId, list[Hit]] = {}

@@ -2,7 +2,7 @@
 
 from watchword.base import limits
 from watchword.base.errors import BadRequest
-from watchword.edge.endpoint import Body, Endpoint
+from watchword.edge.endpoint import Body, Endpoint, Rate
 from watchword.edge.replies import Reply
 from watchword.edge.request import Request
 from watchword.edge.requester import Requester
@@ -57,12 +57,13 @@ def _other(request: Request) -> UserId:
 _SPEC = "client-server-api#"
 
 ENDPOINTS = (
-    Endpoint("POST", "/_matrix/client/v3/search", search, _SPEC + "post_matrixclientv3search", body=Body.JSON),
+    Endpoint("POST", "/_matrix/client/v3/search", search, _SPEC + "post_matrixclientv3search", rate=Rate.WRITE, body=Body.JSON),
     Endpoint(
         "POST",
         "/_matrix/client/v3/user_directory/search",
         search_people,
         _SPEC + "post_matrixclientv3user_directorysearch",
+        rate=Rate.WRITE,
         body=Body.JSON,
     ),
     Endpoint("GET", "/_matrix/client/v1/mutual_rooms", mutual_rooms, _SPEC + "get_matrixclientv1mutual_rooms"),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from watchword.base import limits
 from watchword.protocol import event_types
-from watchword.protocol.ids import RoomId, UserId
+from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.rooms.catalogue import RoomCatalogue
 from watchword.server.rooms.reader import RoomReader
@@ -133,10 +133,12 @@ class Finder:
         by_room: dict[RoomId, list[StoredEvent]] = {}
         for event in events.values():
             by_room.setdefault(event.pdu.room_id, []).append(event)
+        hidden: set[EventId] = set()
         for room_id, listed in by_room.items():
             view = await self._view(tx, walk, room_id)
             if view is not None:
                 await self.rooms.sights.look_at(tx, view, listed)
+                hidden |= await self._edited_out_of_sight(tx, view, listed)
         hits = []
         for row in rows:
             found = events.get(row.event_nid)
@@ -144,9 +146,17 @@ class Finder:
                 walk.gone.append(row.entry)
                 continue
             view = walk.views.get(found.pdu.room_id)
-            if view is not None and view.sees(found) and self._wants(walk, found):
+            if view is not None and view.sees(found) and found.event_id not in hidden and self._wants(walk, found):
                 hits.append(Hit(row.entry, found, view))
         return hits
+
+    async def _edited_out_of_sight(self, tx: ReadTx, view: RoomView, events: Sequence[StoredEvent]) -> set[EventId]:
+        """Those that are found by the words of an edit that the reader may not see: by guessing he would learn them."""
+        if view.sight.all_visible:
+            return set()
+        edits = await self.catalogue.newest_edits(tx, view.room.room_nid, [event.pdu for event in events])
+        await self.rooms.sights.look_at(tx, view, list(edits.values()))
+        return {event_id for event_id, edit in edits.items() if not view.sees(edit)}
 
     def _wants(self, walk: Walk, event: StoredEvent) -> bool:
         return event.pdu.sender not in walk.ignored and walk.criteria.event_filter.allows(event.pdu)

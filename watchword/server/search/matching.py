@@ -21,20 +21,23 @@ _OPEN_CHARACTERS_MIN_BEYOND_ASCII = 2
 _MILLION = 1_000_000
 
 
-def words_of(pdu: Pdu, edit: Pdu | None = None) -> Words | None:
-    """What an event is found by; None for one that is not to be found. edit: what stands in for it now."""
+def words_of(pdu: Pdu, edit: Pdu | None = None, characters_max: int | None = None) -> Words | None:
+    """What an event is found by; None for one that is not to be found.
+
+    edit: what stands in for it now. characters_max: of each text only so much from its beginning.
+    """
     content: Mapping[str, Any] = pdu.content
     if edit is not None:
         replacement = edit.content.get("m.new_content")
         content = replacement if isinstance(replacement, Mapping) else {}
     match pdu.type:
         case event_types.MESSAGE if pdu.state_key is None:
-            words = Words(body=indexed(_text(content.get("body"))))
+            words = Words(body=indexed(_text(content.get("body"))[:characters_max]))
         case event_types.NAME if pdu.state_key == "":
-            words = Words(name=indexed(_text(content.get("name"))))
+            words = Words(name=indexed(_text(content.get("name"))[:characters_max]))
         case event_types.TOPIC if pdu.state_key == "":
             forms = dict.fromkeys((plain_topic(content) or "", _text(content.get("topic"))))
-            words = Words(topic=" ".join(indexed(form) for form in forms).strip())
+            words = Words(topic=" ".join(indexed(form[:characters_max]) for form in forms).strip())
         case _:
             return None
     return words if any(words) else None

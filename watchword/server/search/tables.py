@@ -77,15 +77,6 @@ async def hits(tx: ReadTx, match: str, below: int, limit: int) -> list[HitRow]:
     return [HitRow(int(row[0]), int(row[1]), int(row[2])) for row in rows]
 
 
-async def count(tx: ReadTx, match: str, most: int) -> int:
-    """How many entries fit an expression, counted up to a bound."""
-    row = await tx.fetch_one(
-        "SELECT COUNT(*) FROM (SELECT rowid FROM search_index WHERE search_index MATCH ? LIMIT ?) AS found", match, most
-    )
-    assert row is not None
-    return int(row[0])
-
-
 # Walks
 
 

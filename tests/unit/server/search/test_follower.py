@@ -12,6 +12,7 @@ from watchword.server.rooms import catalogue_tables
 from watchword.server.rooms.retention import Retention
 from watchword.server.rooms.retention_policy import RetentionSettings
 from watchword.server.search import tables
+from watchword.server.search.commands import FOREVER
 from watchword.server.search.follower import HISTORY, NAME
 
 
@@ -46,7 +47,7 @@ async def test_a_batch_that_is_done_twice_is_found_once(world: SearchWorld) -> N
     await world.search.start()
     await world.search.follower.catch_up()
     async with world.database.read() as tx:
-        assert await tables.count(tx, '"tea"', 9) == 1
+        assert len(await tables.hits(tx, '"tea"', FOREVER, 9)) == 1
 
 
 async def test_what_happened_while_nobody_followed_is_taken_in_after_a_restart(world: SearchWorld) -> None:
@@ -57,7 +58,7 @@ async def test_what_happened_while_nobody_followed_is_taken_in_after_a_restart(w
     await world.search.start()
     await world.search.follower.catch_up()
     async with world.database.read() as tx:
-        assert await tables.count(tx, '"tea"', 9) == 1
+        assert len(await tables.hits(tx, '"tea"', FOREVER, 9)) == 1
 
 
 async def test_news_that_concerns_nobody_writes_nothing(world: SearchWorld) -> None:
@@ -79,7 +80,7 @@ async def test_a_room_that_becomes_encrypted_is_cleared_in_parts(world: SearchWo
     await world.set_state(ALICE, room_id, "m.room.encryption", {"algorithm": "m.megolm.v1.aes-sha2"})
     await world.search.follower.catch_up()
     async with world.database.read() as tx:
-        assert await tables.count(tx, '"tea"', 9) == 0
+        assert len(await tables.hits(tx, '"tea"', FOREVER, 9)) == 0
 
 
 async def test_history_that_was_fetched_later_is_found(world: SearchWorld) -> None:
@@ -128,7 +129,7 @@ async def test_it_follows_by_itself_in_batches(world: SearchWorld) -> None:
         with suppress(asyncio.CancelledError):
             await task
     async with world.database.read() as tx:
-        assert await tables.count(tx, '"tea"', 9) == 1
+        assert len(await tables.hits(tx, '"tea"', FOREVER, 9)) == 1
 
 
 async def test_a_change_that_cannot_be_understood_does_not_stop_the_others(
@@ -143,7 +144,7 @@ async def test_a_change_that_cannot_be_understood_does_not_stop_the_others(
     await world.search.follower.catch_up()
     assert "A change was not indexed." in caplog.text
     async with world.database.read() as tx:
-        assert await tables.count(tx, '"tea"', 9) == 1
+        assert len(await tables.hits(tx, '"tea"', FOREVER, 9)) == 1
 
 
 async def test_what_was_too_old_is_found_no_more(world: SearchWorld) -> None:
@@ -158,5 +159,5 @@ async def test_what_was_too_old_is_found_no_more(world: SearchWorld) -> None:
     assert await retention.sweep() == 1
     await world.search.follower.catch_up()
     async with world.database.read() as tx:
-        assert await tables.count(tx, '"tea"', 9) == 0
-        assert await tables.count(tx, '"coffee"', 9) == 1
+        assert len(await tables.hits(tx, '"tea"', FOREVER, 9)) == 0
+        assert len(await tables.hits(tx, '"coffee"', FOREVER, 9)) == 1

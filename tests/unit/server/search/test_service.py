@@ -264,3 +264,38 @@ async def test_a_token_of_a_group_that_is_not_there_finds_nothing(world: SearchW
     found = await world.finds(ALICE, "tea", filter={"limit": 2}, groupings={"group_by": [{"key": "sender"}]})
     token = found["groups"]["sender"][ALICE]["next_batch"]
     assert (await world.finds(BOB, "tea", next_batch=token))["results"] == []
+
+
+# What must not be learnt by asking
+
+
+async def test_who_left_learns_nothing_of_what_was_said_since(world: SearchWorld) -> None:
+    room_id = await world.public_room(BOB)
+    for number in range(3):
+        await world.send(ALICE, room_id, f"tea {number}")
+    await world.ask(BOB, "POST", f"rooms/{room_id}/leave", {})
+    before = await world.finds(BOB, "tea", filter={"limit": 1})
+    for number in range(5):
+        world.clock.advance(1_000)
+        await world.send(ALICE, room_id, f"tea secret {number}")
+    after = await world.finds(BOB, "tea", filter={"limit": 1})
+    assert (after["count"], after["next_batch"]) == (3, before["next_batch"])
+    hidden = await world.finds(BOB, "secret", filter={"limit": 1}, next_batch=after["next_batch"])
+    assert (hidden["count"], hidden["results"]) == (0, [])
+
+
+async def test_words_of_an_edit_that_is_hidden_find_nothing(world: SearchWorld) -> None:
+    room_id = await world.public_room(BOB)
+    event_id = await world.send(ALICE, room_id, "plain")
+    await world.ask(BOB, "POST", f"rooms/{room_id}/leave", {})
+    await world.edit(ALICE, room_id, event_id, "classified")
+    assert await world.texts(BOB, "classified") == []
+    assert len(await world.texts(ALICE, "classified")) == 1
+
+
+async def test_a_long_text_is_found_by_its_end_but_weighed_by_its_beginning(world: SearchWorld) -> None:
+    room_id = await world.public_room()
+    await world.send(ALICE, room_id, "coffee " * 5_000 + "tea")
+    await world.send(ALICE, room_id, "a short word on tea")
+    found = await world.finds(ALICE, "tea")
+    assert [result["rank"] > 0 for result in found["results"]] == [True, False]
