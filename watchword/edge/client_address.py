@@ -4,9 +4,10 @@ Only the last addresses of X-Forwarded-For that trusted proxies appended count: 
 """
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 _CACHED_MAX = 4_096
+_HOST_BITS = 64
 
 
 class TrustedProxies:
@@ -41,6 +42,17 @@ class TrustedProxies:
                 self._known.clear()
             self._known[address] = known
         return known
+
+
+def network_of(address: str) -> str:
+    """Whose an address is, as far as it tells: itself, or of IPv6 its /64, in which one machine has as many as it likes."""
+    if ":" not in address:
+        return address
+    parsed = ip_address(address)
+    assert isinstance(parsed, IPv6Address), address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return f"{IPv6Address(int(parsed) >> _HOST_BITS << _HOST_BITS)}/{_HOST_BITS}"
 
 
 def _is_address(text: str) -> bool:

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 from watchword.base import limits
 from watchword.base.errors import BadRequest, ProtocolError
+from watchword.edge.client_address import network_of
 
 T = TypeVar("T")
 _FIELDS_MAX = 1_000
@@ -65,6 +66,11 @@ class Request:
         wanted = name.encode()
         found = tuple(value.decode("latin-1") for key, value in self.raw_headers if key == wanted)
         return found or ((self.headers[name],) if name in self.headers else ())
+
+    @property
+    def client_network(self) -> str:
+        """By what somebody without an account is counted: his address, of IPv6 the network that it is in."""
+        return network_of(self.client_address)
 
     @property
     def target(self) -> str:

@@ -214,7 +214,7 @@ class Router:
         request.raw_headers = incoming.headers
         rate = endpoint.rate
         if rate in _BEFORE_AN_ACCOUNT:
-            self._rate_limiter.take(rate, request.client_address)
+            self._rate_limiter.take(rate, request.client_network)
         auth = endpoint.auth
         requester: Requester | ServerRequester | None = None
         if auth is Auth.SERVER:
@@ -247,7 +247,7 @@ class Router:
 
     def _limit(self, rate: Rate, request: Request, requester: Requester | ServerRequester | None) -> None:
         if requester is None:
-            self._rate_limiter.take(rate, request.client_address)
+            self._rate_limiter.take(rate, request.client_network)
         elif isinstance(requester, ServerRequester):
             self._rate_limiter.take(rate, requester.server_name)
         elif requester.rate_limited:

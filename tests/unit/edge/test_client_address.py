@@ -1,6 +1,6 @@
 import pytest
 
-from watchword.edge.client_address import TrustedProxies
+from watchword.edge.client_address import TrustedProxies, network_of
 
 
 def said(*values: str) -> list[tuple[bytes, bytes]]:
@@ -37,3 +37,19 @@ def test_the_memory_of_addresses_is_bounded() -> None:
     for number in range(10_000):
         proxies.client_address(f"10.0.{number // 256}.{number % 256}", [])
     assert len(proxies._known) <= 4_096
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("", ""),
+        ("198.51.100.7", "198.51.100.7"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:bbbb:cccc:dddd:eeee", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::ffff:198.51.100.7", "198.51.100.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_who_has_a_network_of_addresses_counts_as_one(address: str, network: str) -> None:
+    assert network_of(address) == network

@@ -251,6 +251,16 @@ async def test_logins_are_limited_by_address(a_house: Any) -> None:
     found(await house.router.answer(elsewhere))
 
 
+async def test_strangers_are_not_more_people_for_having_more_addresses(a_house: Any) -> None:
+    house = a_house(row(auth=Auth.NONE, rate=Rate.LOGIN), rates={Rate.LOGIN: Allowance(1, 1)})
+    answers = []
+    for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"):
+        asked = incoming("GET", ROOM, token=None)
+        asked.client_address = address
+        answers.append((await house.router.answer(asked)).status)
+    assert answers == [200, 429, 200]
+
+
 async def test_servers_are_limited_by_name(a_house: Any) -> None:
     path = "/_matrix/federation/v1/x"
     house = a_house(row(path=path, auth=Auth.SERVER, rate=Rate.FEDERATION), rates={Rate.FEDERATION: Allowance(1, 1)})

@@ -41,18 +41,18 @@ class PasswordCheck:
     async def account(self, request: Request, user_id: UserId | None, password: str) -> Account | None:
         """The account whose password it is, or None. user_id None: nobody here. Raises LimitExceeded."""
         name = user_id or ""
-        self.failures.check(name, request.client_address)
+        self.failures.check(name, request.client_network)
         # Noted before the slow part, so that guesses made at the same time count as well.
-        self.failures.note(name, request.client_address)
+        self.failures.note(name, request.client_network)
         found = await self.find(user_id)
         try:
             is_correct = await self.passwords.is_correct(None if found is None else found.password_hash, password)
         except LimitExceeded:
-            self.failures.take_back(name, request.client_address)
+            self.failures.take_back(name, request.client_network)
             raise
         if found is None or not is_correct or found.is_deactivated:
             return None
-        self.failures.take_back(name, request.client_address)
+        self.failures.take_back(name, request.client_network)
         return found
 
     async def find(self, user_id: UserId | None) -> Account | None:

@@ -50,7 +50,7 @@ def page(method: str, path: str, handler: PageHandler, *, rate: Rate = Rate.READ
     async def door(request: Request, _: None, oauth: OAuth) -> Reply:
         visit = Visit("", is_new=False)
         try:
-            oauth.limiter.take(rate, request.client_address)
+            oauth.limiter.take(rate, request.client_network)
             visit = await oauth.browsers.visit(request)
             if request.method == "POST":
                 form = await read_form(request)
