@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from watchword.protocol.ids import EventId, ServerName, UserId
+from watchword.server.rooms.commands import ChangeMembership
 
 
 class Notices(Protocol):
@@ -11,6 +12,14 @@ class Notices(Protocol):
 
     async def send(self, user_id: UserId, content: Mapping[str, Any]) -> EventId:
         """Say something to a local user; returns once it is durable. Raises NotFound if notices are off."""
+        ...
+
+
+class Leaving(Protocol):
+    """Has users leave rooms. Fitted by `rooms.membership.Membership`."""
+
+    async def leave(self, command: ChangeMembership) -> None:
+        """Leave a room, reject an invite, take a knock back. Raises Refusal."""
         ...
 
 

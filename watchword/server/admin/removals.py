@@ -17,9 +17,9 @@ from watchword.protocol.ids import RoomId, UserId
 from watchword.server.admin import tables
 from watchword.server.admin.blocks import RoomBlocks
 from watchword.server.admin.commands import Removal, RemoveRoom
+from watchword.server.admin.ports import Leaving
 from watchword.server.rooms.commands import ChangeMembership
 from watchword.server.rooms.estate import Estate
-from watchword.server.rooms.membership import Membership
 from watchword.storage import Also, Database
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class RoomRemovals:
     clock: Clock
     entropy: Entropy
     blocks: RoomBlocks
-    membership: Membership
+    membership: Leaving
     estate: Estate
     _open: dict[str, Removal] = field(default_factory=dict)
     _left: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -135,9 +135,9 @@ class RoomRemovals:
         goes_on = removal.purge and not failed
         removal = replace(
             removal,
-            left=[*removal.left, *left],
-            failed=failed,
-            aliases=[*removal.aliases, *aliases],
+            left=(*removal.left, *left),
+            failed=tuple(failed),
+            aliases=(*removal.aliases, *aliases),
             stage="purging" if goes_on else "done",
             ended_ts=None if goes_on else self.clock.now_ms(),
         )

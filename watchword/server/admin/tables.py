@@ -107,9 +107,9 @@ def _removal(row: Row) -> Removal:
         purge=bool(row[4]),
         reason=row[5],
         stage=row[6],
-        left=orjson.loads(row[7]),
-        failed=orjson.loads(row[8]),
-        aliases=orjson.loads(row[9]),
+        left=tuple(orjson.loads(row[7])),
+        failed=tuple(orjson.loads(row[8])),
+        aliases=tuple(orjson.loads(row[9])),
         ended_ts=row[10] or None,
     )
 
