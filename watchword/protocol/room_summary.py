@@ -11,8 +11,13 @@ from watchword.base import limits
 from watchword.base.errors import RemoteProtocolError
 from watchword.protocol.ids import RoomId, parse_room_alias, parse_room_id
 
-_TEXTS = ("name", "topic", "join_rule", "room_type", "encryption", "room_version")
-_ROOMS_MAX = 200
+# How long each may be, in characters: summaries are kept, many at a time.
+_TEXTS = {
+    "name": 1_024,
+    "topic": 4_096,
+    **dict.fromkeys(("join_rule", "room_type", "encryption", "room_version"), limits.identifier_bytes_max),
+}
+_ROOMS_MAX = 50
 
 
 def checked_summary(room: object) -> dict[str, Any] | None:
@@ -34,9 +39,9 @@ def checked_summary(room: object) -> dict[str, Any] | None:
         "guest_can_join": room.get("guest_can_join") is True,
     }
     texts = {key: room.get(key) for key in _TEXTS}
-    summary |= {key: text for key, text in texts.items() if isinstance(text, str) and len(text) <= limits.event_bytes_max}
+    summary |= {key: text for key, text in texts.items() if isinstance(text, str) and len(text) <= _TEXTS[key]}
     avatar_url, allowed = room.get("avatar_url"), room.get("allowed_room_ids")
-    if isinstance(avatar_url, str) and avatar_url.startswith("mxc://"):
+    if isinstance(avatar_url, str) and avatar_url.startswith("mxc://") and len(avatar_url) <= limits.avatar_url_bytes_max:
         summary["avatar_url"] = avatar_url
     if isinstance(allowed, list):
         summary["allowed_room_ids"] = [each for each in map(_room_id, allowed[:_ROOMS_MAX]) if each is not None]

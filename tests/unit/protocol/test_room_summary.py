@@ -29,7 +29,9 @@ def test_a_good_summary_stays_as_it_is() -> None:
     "more",
     [
         {"name": 5},
-        {"topic": "x" * 100_000},
+        {"topic": "x" * 4_097},
+        {"room_type": "x" * 256},
+        {"avatar_url": "mxc://x/" + "y" * 1_000},
         {"avatar_url": "https://x/y"},
         {"avatar_url": 5},
         {"canonical_alias": "tea"},

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import orjson
+
 from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.base.errors import PeerError
@@ -26,6 +28,7 @@ _Key = tuple[RoomId, bool, tuple[ServerName, ...]]
 class _Kept(NamedTuple):
     described: Described | None
     until_ms: int
+    size: int
 
 
 @dataclass
@@ -36,6 +39,7 @@ class RemoteRooms:
     server_name: ServerName
     clock: Clock
     _kept: dict[_Key, _Kept] = field(default_factory=dict)
+    _kept_bytes: int = 0
     _asking: dict[_Key, asyncio.Future[None]] = field(default_factory=dict)
 
     async def described(
@@ -63,11 +67,21 @@ class RemoteRooms:
         return kept if kept is not None and kept.until_ms > self.clock.monotonic_ms() else None
 
     def _keep(self, key: _Key, described: Described | None) -> None:
-        self._kept.pop(key, None)
-        while len(self._kept) >= limits.space_answers_max:
-            del self._kept[next(iter(self._kept))]
+        self._drop(key)
+        size = _size(described)
+        # Strangers choose what is asked for, and others what they answer: its number alone bounds nothing.
+        while self._kept and (
+            len(self._kept) >= limits.space_answers_max or self._kept_bytes + size > limits.space_answers_bytes_max
+        ):
+            self._drop(next(iter(self._kept)))
         lasts_ms = limits.space_failure_ms if described is None else limits.space_answer_ms
-        self._kept[key] = _Kept(described, self.clock.monotonic_ms() + lasts_ms)
+        self._kept[key] = _Kept(described, self.clock.monotonic_ms() + lasts_ms, size)
+        self._kept_bytes += size
+
+    def _drop(self, key: _Key) -> None:
+        dropped = self._kept.pop(key, None)
+        if dropped is not None:
+            self._kept_bytes -= dropped.size
 
     async def _asked(
         self, room_id: RoomId, asked: Sequence[ServerName], suggested_only: bool, timeout_ms: int
@@ -86,3 +100,11 @@ class RemoteRooms:
         except TimeoutError:
             logger.info("A room was not described in time.", extra={"room_id": room_id})
         return None
+
+
+def _size(described: Described | None) -> int:
+    """How much memory an answer takes, roughly: its encoded bytes."""
+    if described is None:
+        return 0
+    relatives = [each.entry for each in described.relatives.values() if each is not None]
+    return len(orjson.dumps([described.entry, relatives, [child.stripped for child in described.children]]))

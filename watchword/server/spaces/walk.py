@@ -101,8 +101,13 @@ class HierarchyWalks:
 
     def _keep(self, page: _Page) -> str:
         now_ms, query = self.clock.monotonic_ms(), page.query
-        while self._kept and (len(self._kept) >= limits.space_walks_max or next(iter(self._kept.values())).until_ms <= now_ms):
-            del self._kept[next(iter(self._kept))]
+        visits = len(page.stack) + sum(len(kept.stack) for kept in self._kept.values())
+        while self._kept and (
+            len(self._kept) >= limits.space_walks_max
+            or visits > limits.space_visits_kept_max
+            or next(iter(self._kept.values())).until_ms <= now_ms
+        ):
+            visits -= len(self._kept.pop(next(iter(self._kept))).stack)
         token = self.entropy.token()
         question = (query.room_id, query.suggested_only, query.max_depth)
         self._kept[token] = _Kept(
@@ -121,7 +126,7 @@ class HierarchyWalks:
         if visit.depth >= page.query.max_depth:
             return
         for child in reversed(children):
-            if child.room_id not in page.seen:
+            if child.room_id not in page.seen and len(page.stack) < limits.space_rooms_max:
                 relatives: Mapping[RoomId, Described | None] = described.relatives
                 told = relatives.get(child.room_id)
                 refused = child.room_id in relatives and told is None

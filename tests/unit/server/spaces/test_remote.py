@@ -106,3 +106,26 @@ async def test_not_more_is_kept_than_a_bound(monkeypatch: pytest.MonkeyPatch) ->
     for number in range(5):
         await name_of(remote, ServerName(f"s{number}.example"))
     assert len(remote._kept) == 2
+
+
+async def test_answers_that_are_kept_are_bounded_by_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "space_answers_bytes_max", 100_000)
+    played = Played()
+    remote = RemoteRooms(played, HERE, ManualClock())
+    for number in range(40):
+        room_id = RoomId(f"!{number}:there.example")
+        events = [
+            {
+                "type": "m.space.child",
+                "state_key": f"!c{child}:there.example",
+                "sender": "@a:there.example",
+                "origin_server_ts": 1,
+                "content": {"via": ["there.example"], "padding": "x" * 1_000},
+            }
+            for child in range(20)
+        ]
+        played.answers[room_id] = {"room": {**ANSWER["room"], "room_id": room_id, "children_state": events}}
+        assert await remote.described(room_id, [THERE], suggested_only=False, timeout_ms=1_000) is not None
+        assert remote._kept_bytes <= 100_000
+    assert 0 < len(remote._kept) < 10
+    assert remote._kept_bytes == sum(kept.size for kept in remote._kept.values())

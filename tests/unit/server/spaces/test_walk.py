@@ -175,6 +175,16 @@ async def test_what_is_no_question_is_refused(world: SpaceWorld, query: dict[str
     assert await refused(world, ALICE, space, **query) == (400, "M_INVALID_PARAM")
 
 
+async def test_walks_that_are_kept_are_bounded_by_what_is_to_be_visited(
+    world: SpaceWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = await world.space(ALICE, *[await world.another(ALICE) for _ in range(4)])
+    monkeypatch.setattr(limits, "space_visits_kept_max", 9)
+    for _ in range(8):
+        await world.ask(ALICE, "GET", f"{V1}/rooms/{space}/hierarchy", limit=1)
+    assert len(world.spaces.walks._kept) == 2
+
+
 # Rooms elsewhere
 
 
