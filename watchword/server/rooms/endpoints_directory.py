@@ -107,9 +107,11 @@ async def put_network_visibility(request: Request, requester: Requester, doors: 
 _ALIAS = "/_matrix/client/v3/directory/room/{roomAlias}"
 _LISTED = "/_matrix/client/v3/directory/list/room/{roomId}"
 _SPEC = "client-server-api#"
+# Whoever asks, perhaps a stranger, makes this server ask others: not as often as he may read.
+_ASKS_OTHERS = Rate.WRITE
 
 ENDPOINTS = (
-    Endpoint("GET", _ALIAS, get_alias, _SPEC + "get_matrixclientv3directoryroomroomalias", auth=Auth.NONE),
+    Endpoint("GET", _ALIAS, get_alias, _SPEC + "get_matrixclientv3directoryroomroomalias", auth=Auth.NONE, rate=_ASKS_OTHERS),
     Endpoint("PUT", _ALIAS, put_alias, _SPEC + "put_matrixclientv3directoryroomroomalias", rate=Rate.WRITE, body=Body.JSON),
     Endpoint("DELETE", _ALIAS, delete_alias, _SPEC + "delete_matrixclientv3directoryroomroomalias", rate=Rate.WRITE),
     Endpoint(
@@ -118,12 +120,20 @@ ENDPOINTS = (
         room_aliases,
         _SPEC + "get_matrixclientv3roomsroomidaliases",
     ),
-    Endpoint("GET", "/_matrix/client/v3/publicRooms", public_rooms, _SPEC + "get_matrixclientv3publicrooms", auth=Auth.NONE),
+    Endpoint(
+        "GET",
+        "/_matrix/client/v3/publicRooms",
+        public_rooms,
+        _SPEC + "get_matrixclientv3publicrooms",
+        auth=Auth.NONE,
+        rate=_ASKS_OTHERS,
+    ),
     Endpoint(
         "POST",
         "/_matrix/client/v3/publicRooms",
         search_public_rooms,
         _SPEC + "post_matrixclientv3publicrooms",
+        rate=_ASKS_OTHERS,
         body=Body.OPTIONAL_JSON,
     ),
     Endpoint("GET", _LISTED, get_visibility, _SPEC + "get_matrixclientv3directorylistroomroomid", auth=Auth.NONE),

@@ -47,6 +47,8 @@ async def room_summary_before_spec(request: Request, requester: Requester | None
 
 _SPEC = "client-server-api#"
 _NHEKO = "/_matrix/client/unstable/im.nheko.summary"
+# Whoever asks makes this server ask others: not as often as he may read.
+_ASKS_OTHERS = Rate.WRITE
 
 ENDPOINTS = (
     Endpoint(
@@ -54,6 +56,7 @@ ENDPOINTS = (
         "/_matrix/client/v1/rooms/{roomId}/hierarchy",
         hierarchy,
         _SPEC + "get_matrixclientv1roomsroomidhierarchy",
+        rate=_ASKS_OTHERS,
     ),
     Endpoint(
         "GET",
@@ -69,6 +72,7 @@ ENDPOINTS = (
         room_summary,
         _SPEC + "get_matrixclientv1room_summaryroomidoralias",
         auth=Auth.OPTIONAL,
+        rate=_ASKS_OTHERS,
         guests=True,
     ),
     Endpoint(
@@ -77,9 +81,16 @@ ENDPOINTS = (
         room_summary_before_spec,
         "proposals/3266",
         auth=Auth.OPTIONAL,
+        rate=_ASKS_OTHERS,
         guests=True,
     ),
     Endpoint(
-        "GET", _NHEKO + "/summary/{roomIdOrAlias}", room_summary_before_spec, "proposals/3266", auth=Auth.OPTIONAL, guests=True
+        "GET",
+        _NHEKO + "/summary/{roomIdOrAlias}",
+        room_summary_before_spec,
+        "proposals/3266",
+        auth=Auth.OPTIONAL,
+        rate=_ASKS_OTHERS,
+        guests=True,
     ),
 )
