@@ -124,6 +124,10 @@ class Upstream:
         account = await self._accounts.account(UserId(f"@{identity.localpart}:{self._settings.server_name}"))
         if account is None or account.is_deactivated or account.is_guest or account.appservice_id is not None:
             return None
+        async with self._database.read() as tx:
+            # Names elsewhere change hands: who has come by this provider before is known by his subject alone.
+            if provider_id in await tables.links_of(tx, account.user_id):
+                return None
         await self._link(provider_id, identity.subject, account.user_id)
         return account
 

@@ -86,6 +86,16 @@ async def test_an_account_of_the_same_name_is_given_where_the_operator_trusts_th
     assert (await goes_elsewhere(world.browser(), provider)).title == "Your account"
 
 
+async def test_who_takes_over_a_name_elsewhere_does_not_take_over_the_account(
+    provider: OpenIdProvider, worlds_beside: WorldOpener
+) -> None:
+    world = await worlds_beside(adopts_accounts=True, registration=RegistrationMode.CLOSED)
+    await world.user()
+    assert (await goes_elsewhere(world.browser(), provider)).title == "Your account"
+    provider.claims["sub"] = "somebody-who-is-called-so-now"
+    assert (await goes_elsewhere(world.browser(), provider)).status == 403
+
+
 @pytest.mark.parametrize("name", ["bob", "alice b"])
 async def test_a_name_that_is_not_exact_adopts_nothing(provider: OpenIdProvider, worlds_beside: WorldOpener, name: str) -> None:
     world = await worlds_beside(adopts_accounts=True, registration=RegistrationMode.CLOSED)
