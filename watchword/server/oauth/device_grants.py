@@ -82,8 +82,10 @@ class DeviceGrants:
     async def _store(self, device_code: str, grant: DeviceGrant) -> str:
         async with self.database.write() as tx:
             if await tables.count_device_grants(tx) >= limits.oauth_device_grants_max:
-                raise LimitExceeded(60_000, "Too many devices are waiting.")
-            await tables.use_client(tx, grant.client_id, self.clock.now_ms())
+                # Those whose time is over are kept only to be told so.
+                await tables.delete_device_grants_before(tx, self.clock.now_ms())
+                if await tables.count_device_grants(tx) >= limits.oauth_device_grants_max:
+                    raise LimitExceeded(60_000, "Too many devices are waiting.")
             for _ in range(_DRAWS):
                 user_code = self.entropy.letters(USER_CODE_LENGTH, USER_CODE_LETTERS)
                 if await tables.insert_device_grant(tx, (token_hash(device_code), token_hash(user_code)), grant):
@@ -106,6 +108,9 @@ class DeviceGrants:
         """Let a device in as a user's, or not; False if it waits no more, or may not have this name."""
         if allow and await self.cross_signing.is_cross_signing_key(user_id, waiting.grant.scope.device_id):
             return False
-        state = DeviceGrantState.ALLOWED if allow else DeviceGrantState.DENIED
+        state, now_ms = (DeviceGrantState.ALLOWED if allow else DeviceGrantState.DENIED), self.clock.now_ms()
         async with self.database.write() as tx:
-            return await tables.answer_device_grant(tx, token_hash(waiting.user_code), state, user_id, self.clock.now_ms())
+            if allow:
+                # Not before: to wait takes nobody's word, and clients in use are not forgotten for others.
+                await tables.use_client(tx, waiting.grant.client_id, now_ms)
+            return await tables.answer_device_grant(tx, token_hash(waiting.user_code), state, user_id, now_ms)

@@ -41,6 +41,14 @@ async def test_few_devices_wait_at_a_time(world: World, monkeypatch: Any) -> Non
     await world.oauth.device_grants.begin(form)
     with pytest.raises(LimitExceeded):
         await world.oauth.device_grants.begin(form)
+    world.clock.advance(limits.oauth_device_grant_ms + 1)
+    await world.oauth.device_grants.begin(form)
+
+
+async def test_a_client_is_not_in_use_for_having_devices_wait(world: World, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "oauth_clients_max", 1)
+    await world.oauth.device_grants.begin(asked(await world.client()))
+    await world.client(client_name="Another")
 
 
 async def test_a_code_that_is_taken_is_drawn_again(world: World, monkeypatch: Any) -> None:
