@@ -75,6 +75,7 @@ class InteractiveAuthentication:
         self._sessions_max = sessions_max
         self._sessions: OrderedDict[str, UiaSession] = OrderedDict()
         self._of_user: dict[UserId, list[str]] = {}
+        self._owned = 0
         # Mails take their time. One life for all sessions, so that the oldest always ends first.
         proves_addresses = settings.threepids.email or settings.threepids.msisdn
         self._session_ms = limits.uia_long_session_ms if proves_addresses else limits.uia_session_ms
@@ -182,7 +183,8 @@ class InteractiveAuthentication:
 
     def _begin(self, action: str, digest: bytes, owner: UserId | None, flows: Flows) -> UiaSession:
         self._sweep()
-        if len(self._sessions) >= self._sessions_max:
+        # Strangers cannot use up what there is for those who have an account.
+        if (len(self._sessions) - self._owned if owner is None else self._owned) >= self._sessions_max:
             raise LimitExceeded(60_000, "Too many people are authenticating.")
         session = UiaSession(
             session_id=self._entropy.token(_SESSION_BYTES),
@@ -239,6 +241,7 @@ class InteractiveAuthentication:
         self._sessions[session.session_id] = session
         if not session.is_anonymous and session.user_id is not None:
             self._of_user.setdefault(session.user_id, []).append(session.session_id)
+            self._owned += 1
 
     def _forget(self, session: UiaSession) -> None:
         self._sessions.pop(session.session_id, None)
@@ -247,6 +250,7 @@ class InteractiveAuthentication:
         own = self._of_user.get(session.user_id, [])
         if session.session_id in own:
             own.remove(session.session_id)
+            self._owned -= 1
         if not own:
             self._of_user.pop(session.user_id, None)
 

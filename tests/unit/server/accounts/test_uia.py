@@ -202,6 +202,11 @@ async def test_the_number_of_sessions_is_bounded_and_nobody_under_way_is_thrown_
         sessions.append(caught.value.body()["session"])
     with pytest.raises(LimitExceeded):
         await small.passed(asking(), None, "register", None, flows)
+    for user_id in (ALICE, ALICE, UserId("@bob:here.example")):
+        # Strangers take nothing from users; users have their own bound.
+        expected = Challenge if user_id == ALICE else LimitExceeded
+        with pytest.raises(expected):
+            await small.passed(asking(), user_id, "a", None, flows)
     for session in sessions:
         await small.passed(asking({"type": "m.login.dummy", "session": session}), None, "register", None, flows)
     house.clock.advance(limits.uia_session_ms)
