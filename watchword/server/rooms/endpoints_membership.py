@@ -14,11 +14,11 @@ from watchword.server.rooms.commands import ChangeMembership, PromisedInvite
 from watchword.server.rooms.doors import RoomDoors, address_of, room_id_or_alias, room_of, via_of
 from watchword.server.rooms.guests import check_join
 from watchword.server.rooms.membership import reason_of
+from watchword.server.rooms.posting import require_not_suspended
 
 
 async def join(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
-    if requester.is_suspended:
-        raise Forbidden("Your account is suspended.", "M_USER_SUSPENDED")
+    require_not_suspended(requester)
     named = request.params.get("roomIdOrAlias")
     via = via_of(request)
     if named is None:
@@ -49,8 +49,7 @@ async def _show_promise(doors: RoomDoors, room_id: RoomId, user_id: UserId, sign
 
 
 async def knock(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
-    if requester.is_suspended:
-        raise Forbidden("Your account is suspended.", "M_USER_SUSPENDED")
+    require_not_suspended(requester)
     room_id, servers = await doors.membership.resolve(request.param("roomIdOrAlias", room_id_or_alias))
     command = ChangeMembership(room_id, requester.user_id, requester.user_id, "knock", reason_of(request.json))
     return Reply.json({"room_id": await doors.membership.knock(command, [*via_of(request), *servers])})
@@ -68,8 +67,7 @@ async def forget(request: Request, requester: Requester, doors: RoomDoors) -> Re
 
 
 async def invite(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
-    if requester.is_suspended:
-        raise Forbidden("Your account is suspended.", "M_USER_SUSPENDED")
+    require_not_suspended(requester)
     if "user_id" not in request.json and "medium" in request.json:
         await doors.addresses.invite(address_of(request.json, room_of(request), requester.user_id))
         return Reply.EMPTY
@@ -78,16 +76,19 @@ async def invite(request: Request, requester: Requester, doors: RoomDoors) -> Re
 
 
 async def kick(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    require_not_suspended(requester)
     await doors.writer.change_membership(_redacting(request, requester, "kick"))
     return Reply.EMPTY
 
 
 async def ban(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    require_not_suspended(requester)
     await doors.writer.change_membership(_redacting(request, requester, "ban"))
     return Reply.EMPTY
 
 
 async def unban(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
+    require_not_suspended(requester)
     await doors.writer.change_membership(_command(request, requester, "unban"))
     return Reply.EMPTY
 

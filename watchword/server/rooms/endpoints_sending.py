@@ -18,7 +18,7 @@ from watchword.server.rooms.creation import PRESETS
 from watchword.server.rooms.doors import RoomDoors, address_of, asked_of, object_of, room_of, transaction_of
 from watchword.server.rooms.ephemeral import READ, READ_PRIVATE, Receipt
 from watchword.server.rooms.mass_redactions import WithRelations
-from watchword.server.rooms.posting import redaction_of, require_not_suspended
+from watchword.server.rooms.posting import is_own_leave, redaction_of, require_not_suspended
 
 _INVITES_MAX = 1_000
 _INITIAL_STATE_MAX = 500
@@ -115,6 +115,7 @@ async def send(request: Request, requester: Requester, doors: RoomDoors) -> Repl
     content = request.json
     if kind == event_types.REDACTION:
         content, redacts = redaction_of(content)
+        await doors.posting.require_may_redact(requester, redacts)
     else:
         require_not_suspended(requester)
     # Few requests have a query: the others do not pay for what may be in it.
@@ -136,6 +137,9 @@ async def redact(request: Request, requester: Requester, doors: RoomDoors) -> Re
     transaction = transaction_of(requester, f"redact/{room_id}/{target}", request.params["txnId"])
     content = {key: request.json[key] for key in ("reason",) if isinstance(request.json.get(key), str)}
     rel_types = _rel_types(request)
+    await doors.posting.require_may_redact(requester, target)
+    if rel_types:
+        require_not_suspended(requester)
     command = SendEvent(room_id, requester.user_id, event_types.REDACTION, content, None, target, transaction)
     event_id = await doors.writer.send(command)
     if rel_types:
@@ -157,11 +161,12 @@ def _rel_types(request: Request) -> Sequence[str]:
 
 
 async def put_state(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
-    require_not_suspended(requester)
     room_id, kind = room_of(request), request.params["eventType"]
     if kind == event_types.MEMBER and "stateKey" not in request.params:
         raise BadRequest("M_INVALID_PARAM", "The state key of a member event is a user ID.")
     state_key, ts = request.params.get("stateKey", ""), _ts(request, requester)
+    if not is_own_leave(requester, kind, state_key, request.json):
+        require_not_suspended(requester)
     _, delay_ms = asked_of(request) if request.query_string else (None, None)
     if delay_ms is not None:
         later = LaterEvent(room_id, kind, request.json, delay_ms, state_key, None, ts)

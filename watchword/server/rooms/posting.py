@@ -30,6 +30,11 @@ def require_not_suspended(requester: Requester) -> None:
         raise Forbidden("Your account is suspended.", "M_USER_SUSPENDED")
 
 
+def is_own_leave(requester: Requester, kind: str, state_key: str, content: Mapping[str, Any]) -> bool:
+    """Whether a state event would be its sender's leave, which is open to suspended accounts too."""
+    return kind == event_types.MEMBER and state_key == requester.user_id and content.get("membership") == "leave"
+
+
 def redaction_of(content: Mapping[str, Any]) -> tuple[dict[str, Any], EventId]:
     """The content of a redaction as a client sends it, without its target, and the target. Raises BadRequest.
 
@@ -59,15 +64,30 @@ class Posting:
     async def post(self, requester: Requester, command: SendEvent) -> EventId:
         """Send a message or a state event; returns once it is durable. Raises Refusal."""
         if command.state_key is None:
-            if command.type != event_types.REDACTION:
+            if command.type == event_types.REDACTION:
+                await self.require_may_redact(requester, command.redacts)
+            else:
                 require_not_suspended(requester)
             return await self.writer.send(command)
-        require_not_suspended(requester)
+        if not is_own_leave(requester, command.type, command.state_key, command.content):
+            require_not_suspended(requester)
         if command.type == event_types.MEMBER:
             return await self._member(requester, command)
         if command.type == event_types.CANONICAL_ALIAS and command.state_key == "":
             await self.directory.check_canonical_alias(command.room_id, command.content)
         return await self.writer.send(command)
+
+    async def require_may_redact(self, requester: Requester, target: EventId | None) -> None:
+        """Raise Forbidden if a suspended account would redact anything but its own events.
+
+        Spec: client-server-api#account-suspension
+        """
+        if not requester.is_suspended:
+            return
+        async with self.writer.database.read() as tx:
+            event = None if target is None else await self.writer.events.one(tx, target)
+        if event is None or event.pdu.sender != requester.user_id:
+            require_not_suspended(requester)
 
     async def _member(self, requester: Requester, command: SendEvent) -> EventId:
         """A member event as plain state: the same rules as at the doors of membership."""

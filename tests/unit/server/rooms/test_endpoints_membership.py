@@ -359,8 +359,11 @@ async def test_only_joined_rooms_are_joined_rooms(world: World) -> None:
 # Suspended
 
 
-@pytest.mark.parametrize("door", ["rooms/{}/join", "join/{}", "knock/{}", "rooms/{}/invite"])
-async def test_the_suspended_may_not_join_knock_or_invite(world: World, door: str) -> None:
+@pytest.mark.parametrize(
+    "door",
+    ["rooms/{}/join", "join/{}", "knock/{}", "rooms/{}/invite", "rooms/{}/kick", "rooms/{}/ban", "rooms/{}/unban"],
+)
+async def test_the_suspended_change_no_membership_but_by_leaving(world: World, door: str) -> None:
     path = door.format(await world.public_room())
     body = {"user_id": CAROL}
     assert await world.refused(BOB, "POST", path, body, requester=SUSPENDED) == (403, "M_USER_SUSPENDED")

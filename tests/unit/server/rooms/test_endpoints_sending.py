@@ -482,6 +482,31 @@ async def test_the_suspended_send_nothing(world: World, method: str, path: str, 
 
 
 @pytest.mark.parametrize("door", ["redact/{}/x", "send/m.room.redaction/x"])
+async def test_the_suspended_redact_nothing_of_others(world: World, door: str) -> None:
+    room_id = await world.public_room(BOB)
+    event_id: EventId = await world.say(BOB, room_id)
+    body = {"redacts": event_id} if door.startswith("send") else {}
+    path = f"rooms/{room_id}/{door.format(event_id)}"
+    assert await world.refused(ALICE, "PUT", path, body, requester=SUSPENDED) == (403, "M_USER_SUSPENDED")
+
+
+async def test_the_suspended_redact_nothing_of_others_by_its_relation(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    event_id: EventId = await world.say(ALICE, room_id)
+    body = {"with_rel_types": ["m.thread"]}
+    path = f"rooms/{room_id}/redact/{event_id}/x"
+    assert await world.refused(ALICE, "PUT", path, body, requester=SUSPENDED) == (403, "M_USER_SUSPENDED")
+
+
+async def test_the_suspended_may_leave_by_a_state_event(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    path = f"rooms/{room_id}/state/m.room.member/{BOB}"
+    suspended = replace(Requester(BOB, PHONE, 1), is_suspended=True)
+    await world.ask(BOB, "PUT", path, {"membership": "leave"}, requester=suspended)
+    assert await state(world, room_id, "m.room.member", BOB) == {"membership": "leave"}
+
+
+@pytest.mark.parametrize("door", ["redact/{}/x", "send/m.room.redaction/x"])
 async def test_the_suspended_may_redact_what_they_said(world: World, door: str) -> None:
     room_id = await world.room()
     event_id: EventId = await world.say(ALICE, room_id)
