@@ -25,6 +25,8 @@ from watchword.server.changes import AccountDataChanged, AccountDeactivated, Cha
 from watchword.storage import Database, Log, Logged
 
 PUSH_RULES = "m.push_rules"
+_WHOSE = "@the owner of these rules"
+_ENCODED_WHOSE = orjson.dumps(_WHOSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class PushRules:
     def __post_init__(self) -> None:
         # Of everybody who changed nothing: what is compiled of predefined rules does not depend on whose they are.
         self._untouched = _compiled(RuleSet.default("", self.predefined))
+        # Their content differs by their own names alone.
+        self._untouched_content = orjson.dumps(RuleSet.default(_WHOSE, self.predefined).to_account_data())
 
     def listen(self, log: Log[Change]) -> None:
         """Drop what is kept in memory when it changes."""
@@ -94,6 +98,8 @@ class PushRules:
 
     async def content(self, user_id: UserId) -> bytes:
         """The content of the user's m.push_rules as JSON, also if he changed nothing."""
+        if await self.ready(user_id) is self._untouched:
+            return self._untouched_content.replace(_ENCODED_WHOSE, orjson.dumps(user_id))
         return orjson.dumps((await self.rule_set(user_id)).to_account_data())
 
     async def change(self, user_id: UserId, edit: Callable[[RuleSet], RuleSet]) -> None:

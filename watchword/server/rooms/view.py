@@ -29,7 +29,7 @@ _PLAIN_TAILS = {
 """How an event ends of which there is nothing else to say: nearly all."""
 
 _JOINED, _ABSENT = _PLAIN_TAILS["join"], _PLAIN_TAILS["leave"]
-_OWN = b'%b,"unsigned":{"age":%d,"membership":"%b","transaction_id":%b}}'
+_TRANSACTION = b',"transaction_id":%b}}'
 _NO_RELATIONS: Mapping[EventId, bytes] = {}
 
 
@@ -110,35 +110,43 @@ class RoomView:
         """`encode` for each of several events, in short for those that are as nearly all are."""
         encoded = []
         own, device_id, sent_by = self.reader.user_id, self.reader.device_id, self.sent.of
-        # Compared with places: an event behind the first was sent while the reader was joined, one before the second
-        # when he had nothing to do with the room.
-        joined, absent = None, 0
-        if not self.overlays:
-            joined, absent = records.ordering_of(self.sight.joined_after()), records.ordering_of(self.sight.absent_before() - 1)
+        joined, absent = self._usual_places()
         for event in events:
-            pdu, ordering = event.pdu, event.ordering
+            pdu, ordering, tail = event.pdu, event.ordering, None
             sent = sent_by(pdu.event_id) if pdu.sender == own else None
             if (
                 ordering is None
-                or joined is None
-                or (ordering <= joined and (ordering > absent or self.erased))
                 or event.replaced is not None
                 or event.redacted_because is not None
-                or pdu.state_key == own
                 or (relations and event.event_id in relations)
                 or (sent is not None and sent.endpoint == DELAYED)
             ):
+                pass
+            elif pdu.state_key == own and pdu.type == event_types.MEMBER:
+                # It says itself what its reader is with it.
+                tail = _JOINED if pdu.content.get("membership") == "join" else None
+            elif ordering > joined:
+                tail = _JOINED
+            elif ordering <= absent:
+                tail = _ABSENT
+            if tail is None:
                 found = relations.get(event.event_id)
                 encoded.append(self.encode(event, now_ms, with_room_id=with_room_id, relations=found))
                 continue
             base = event.base_in_room() if with_room_id else event.base()
             age_ms = max(0, now_ms - pdu.origin_server_ts)
             if sent is None or sent.device_id != device_id:
-                encoded.append((_JOINED if ordering > joined else _ABSENT) % (base, age_ms))
+                encoded.append(tail % (base, age_ms))
             else:
-                membership = b"join" if ordering > joined else b"leave"
-                encoded.append(_OWN % (base, age_ms, membership, orjson.dumps(sent.txn_id)))
+                encoded.append((tail[:-2] + _TRANSACTION) % (base, age_ms, orjson.dumps(sent.txn_id)))
         return encoded
+
+    def _usual_places(self) -> tuple[int, int]:
+        """Places behind the first were taken while the reader was joined, those up to the second before he was anything."""
+        if self.overlays:
+            return records.FOREVER, 0
+        absent = 0 if self.erased else records.ordering_of(self.sight.absent_before() - 1)
+        return records.ordering_of(self.sight.joined_after()), absent
 
     def _transaction_id(self, event: StoredEvent) -> str | None:
         if self.reader.device_id is None or event.pdu.sender != self.reader.user_id:

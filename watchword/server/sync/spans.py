@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from watchword.protocol.ids import UserId
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.view import Reader
@@ -13,8 +15,7 @@ STATE, STATE_AFTER, OLD_STATE_AFTER = b"state", b"state_after", b"org.matrix.msc
 """Where a section has its state: that before its timeline, or that after it, also under its old name."""
 
 
-@dataclass(frozen=True, slots=True)
-class RoomSpan:
+class RoomSpan(msgspec.Struct, frozen=True):
     """A span of one room. since: None for everything, as on the first sight of a room.
 
     full_state: all of the state, although `since` is known. left: the reader is in the room no more. ignored: whose messages

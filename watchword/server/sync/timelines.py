@@ -66,7 +66,7 @@ async def timeline_of(reader: RoomReader, tx: ReadTx, view: RoomView, span: Room
 def _allows(span: RoomSpan) -> Allows | None:
     """What an event must pass to be shown; None if all do."""
     wanted = span.sync_filter.timeline
-    if not span.ignores_somebody:
+    if not span.ignored or not span.ignores_somebody:
         return None if wanted.allows_everything else wanted.allows
     # "State events of ignored users are still sent": without them nobody could work the room out.
     return lambda pdu: (pdu.state_key is not None or pdu.sender not in span.ignored) and wanted.allows(pdu)

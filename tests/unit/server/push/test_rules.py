@@ -18,6 +18,14 @@ async def test_who_changed_nothing_shares_one_compiled_set(world: PushWorld) -> 
     assert await rules.ready(ALICE) is await rules.ready(BOB)
 
 
+async def test_who_changed_nothing_reads_rules_that_name_him(world: PushWorld) -> None:
+    rules = world.push.rules
+    for user_id in (ALICE, BOB):
+        expected = RuleSet.default(user_id, rules.predefined).to_account_data()
+        assert orjson.loads(await rules.content(user_id)) == expected
+        assert user_id in str(expected)
+
+
 async def test_a_change_is_compiled_anew_and_stored_as_account_data(world: PushWorld) -> None:
     rules = world.push.rules
     before = await rules.ready(BOB)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from watchword.edge.requester import Requester
+from watchword.protocol.events import StateKey
 from watchword.protocol.ids import RoomId
 
 Pattern = tuple[str | None, str | None]
@@ -29,15 +30,32 @@ class Required(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class RoomConfig:
-    """How much of a room is told. required: one per rule that matches the room; state is told if one of them wants it."""
+    """How much of a room is told. required: one per rule that matches the room; state is told if one of them wants it.
+
+    is_lazy: whether members are told as they appear. addresses: all of the wanted state; None where patterns say which.
+    """
 
     timeline_limit: int
     required: tuple[Required, ...]
+    is_lazy: bool = field(init=False, compare=False)
+    addresses: tuple[StateKey, ...] | None = field(init=False, compare=False)
 
-    @property
-    def is_lazy(self) -> bool:
-        """Whether members are told as they appear."""
-        return any(required.lazy for required in self.required)
+    def __post_init__(self) -> None:
+        # Asked once a room, and the same for all rooms of a list.
+        object.__setattr__(self, "is_lazy", any(required.lazy for required in self.required))
+        object.__setattr__(self, "addresses", _addresses(self.required))
+
+
+def _addresses(required: tuple[Required, ...]) -> tuple[StateKey, ...] | None:
+    found: dict[StateKey, None] = {}
+    for one in required:
+        if one.exclude:
+            return None
+        for kind, state_key in one.include:
+            if kind is None or state_key is None:
+                return None
+            found[kind, state_key] = None
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

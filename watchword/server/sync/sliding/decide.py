@@ -35,14 +35,11 @@ def any_wants(required: Iterable[Required], key: StateKey) -> bool:
     return any(wants(one, key) for one in required)
 
 
-def wanted_state(required: Sequence[Required], state: Mapping[StateKey, EventId]) -> dict[StateKey, EventId]:
+def wanted_state(config: RoomConfig, state: Mapping[StateKey, EventId]) -> dict[StateKey, EventId]:
     """The part of a room's state that is wanted. Without wildcards it costs the addresses asked for, not the state."""
-    if any(None in pattern for one in required for pattern in one.include):
-        return {key: event_id for key, event_id in state.items() if any_wants(required, key)}
-    exact = dict.fromkeys((kind or "", key or "") for one in required for kind, key in one.include)
-    if not any(one.exclude for one in required):
-        return {key: state[key] for key in exact if key in state}
-    return {key: state[key] for key in exact if key in state and any_wants(required, key)}
+    if config.addresses is None:
+        return {key: event_id for key, event_id in state.items() if any_wants(config.required, key)}
+    return {key: state[key] for key in config.addresses if key in state}
 
 
 def combined(configs: Sequence[RoomConfig]) -> RoomConfig:

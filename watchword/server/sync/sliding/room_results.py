@@ -6,7 +6,7 @@ Definition: MSC4186, "Room results" and `RoomResult`.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -57,8 +57,7 @@ class Asked:
     read: Collection[RoomId] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """A room's result: encoded, or None if there is nothing to say; what the client knows then, None if it shall forget it.
 
     shown: the events of its timeline. initial: the room is told as if never before.
@@ -70,8 +69,7 @@ class Result:
     initial: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """A room that a response is about: the user's membership, what is wanted of it, and what the client knows of it."""
 
     row: MembershipRow
@@ -80,8 +78,7 @@ class Subject:
     told: Told | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Stay:
+class _Stay(msgspec.Struct, frozen=True):
     """The reader in a room: since when, until when the room is told, and whether he is in it no more."""
 
     room: Room
@@ -90,8 +87,7 @@ class _Stay:
     left: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True):
     """What the database and the room in memory have to say. news: whether that is anything. told: what is known then."""
 
     view: RoomView
@@ -124,13 +120,13 @@ class RoomResults:
             return Result(None, told)
         if row.membership in ("invite", "knock"):
             return await self._outside(asked, subject)
-        room = await self.rooms.room(row.room_id)
+        room = await self.rooms.registry.find(row.room_id)
         stay = None if room is None else await self._stay(asked, room, row)
         if stay is None:
             return await self._ended(asked, subject)
         if told is not None and row.position > told.until and stay.start > told.until:
             # Of what was before he came (again), his client knows nothing.
-            subject = replace(subject, told=None)
+            subject = msgspec.structs.replace(subject, told=None)
         elif told is not None and not self._is_touched(asked, stay, subject.config, told):
             return Result(None, told)
         return await self._joined(asked, stay, subject)
@@ -218,10 +214,10 @@ class RoomResults:
         expanded = told is not None and limit > told.depth
         since = None if told is None or expanded else Position(told.until)
         span = RoomSpan(room, asked.reader, since, stay.until, _FILTERS[limit], left=stay.left, ignored=asked.ignored)
-        view = await self.rooms.view(tx, room, asked.reader)
+        view = await self.rooms.sights.view(tx, room, asked.reader)
         timeline = await timeline_of(self.rooms, tx, view, span)
         part = await self.states.part(tx, StateSpan(room, config, told, stay.until))
-        ids = dict(part.ids)
+        ids = part.ids
         members: tuple[str, ...] = ()
         if config.is_lazy:
             known = () if told is None else told.members
@@ -297,7 +293,9 @@ class RoomResults:
 
     async def _content(self, tx: ReadTx, part: StatePart, kind: str, name: str) -> str | None:
         event_id = part.now.get((kind, ""))
-        event = None if event_id is None else await self.rooms.events.one(tx, event_id)
+        if event_id is None:
+            return None
+        event = self.rooms.events.cached(event_id) or await self.rooms.events.one(tx, event_id)
         value = None if event is None else event.pdu.content.get(name)
         return value if isinstance(value, str) and value else None
 

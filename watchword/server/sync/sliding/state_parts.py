@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from watchword.base import limits
 from watchword.protocol import event_types
 from watchword.protocol.events import StateKey
@@ -25,8 +27,7 @@ _HELD_MAX = 2
 Held = tuple[tuple[tuple[Required, ...], int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StateSpan:
+class StateSpan(msgspec.Struct, frozen=True):
     """Whose state: told None for all of it; position: the end, at which the state is as the reader may see it."""
 
     room: Room
@@ -35,12 +36,11 @@ class StateSpan:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class StatePart:
+class StatePart(msgspec.Struct, frozen=True):
     """State to tell.
 
     now: the whole state at the end. changed: what is new there since the room was told, wanted or not; None: told all.
-    ids: what to tell. removed: what had a value and has none. held: which state the client has then.
+    ids: what to tell, for the caller to add to. removed: what had a value and has none. held: which state the client has then.
     """
 
     now: Mapping[StateKey, EventId]
@@ -70,9 +70,11 @@ class StateParts:
     async def part(self, tx: ReadTx, span: StateSpan) -> StatePart:
         """Everything but the members who appear."""
         room, told, required = span.room, span.told, span.config.required
-        now = await self.rooms.state_at(room, span.position, tx)
+        now: Mapping[StateKey, EventId] = room.state
+        if span.position < room.last_state_position:
+            now = await self.rooms.state_at(room, span.position, tx)
         if told is None:
-            return StatePart(now, None, (), wanted_state(required, now), ((required, span.position),))
+            return StatePart(now, None, (), wanted_state(span.config, now), ((required, span.position),))
         changed: Mapping[StateKey, EventId] = {}
         removed: Sequence[StateKey] = ()
         if room.last_state_position > told.until:
@@ -83,7 +85,7 @@ class StateParts:
             new = changed if had == told.until else await self._since(tx, span, had)
             ids = {key: event_id for key, event_id in new.items() if any_wants(required, key)}
         else:
-            ids = wanted_state(required, now)
+            ids = wanted_state(span.config, now)
             for one, position in told.held:
                 new = changed if position == told.until else await self._since(tx, span, position)
                 ids = {key: event_id for key, event_id in ids.items() if key in new or not any_wants(one, key)}
@@ -109,9 +111,10 @@ def members_who_appear(
     """
     appear: dict[str, None] = {}
     for event in events:
-        appear[event.pdu.sender] = None
-        if event.pdu.type == event_types.MEMBER and event.pdu.state_key is not None:
-            appear[event.pdu.state_key] = None
+        pdu = event.pdu
+        appear[pdu.sender] = None
+        if pdu.state_key is not None and pdu.type == event_types.MEMBER:
+            appear[pdu.state_key] = None
     if limited or part.changed is None:
         had: Sequence[str] = ()
     else:

@@ -33,7 +33,7 @@ ROOM = RoomId("!r:b")
 def test_patterns_say_which_state_is_wanted(required: Required, wanted: set[StateKey]) -> None:
     state = {NAME: EventId("$1"), MEMBER: EventId("$2")}
     assert {key for key in state if wants(required, key)} == wanted
-    assert wanted_state((required,), state).keys() == wanted
+    assert wanted_state(RoomConfig(1, (required,)), state).keys() == wanted
     assert any_wants((Required(), required), NAME) is (NAME in wanted)
 
 
