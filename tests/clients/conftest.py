@@ -18,7 +18,7 @@ from watchword.cli.demonstration.authority import DemoAuthority
 
 _ENVIRONMENT = os.environ.get("TEST_CLIENTS_HOME")
 _HERE = Path(__file__).parent
-_SCENARIO_SECONDS = 120
+_SCENARIO_SECONDS = 240
 
 if _ENVIRONMENT is None:
     collect_ignore_glob = ["test_*.py"]
