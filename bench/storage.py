@@ -24,6 +24,7 @@ from watchword.server.rooms.creation import RoomMaker
 from watchword.server.rooms.memberships import Memberships
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.sent import SentTransactions
+from watchword.server.rooms.sticky import StickyEvents
 from watchword.server.rooms.stored import EventStore
 from watchword.server.rooms.writer import Identity, RoomWriter
 from watchword.storage import Log, Schema, SqliteDatabase, migrate
@@ -57,7 +58,7 @@ async def opened(file: Path) -> AsyncIterator[Store]:
     writer = RoomWriter(
         database=database,
         registry=RoomRegistry(database, log, events, _SERVER),
-        appender=Appender(log, names, events, memberships, _SERVER),
+        appender=Appender(log, names, events, memberships, _SERVER, StickyEvents(clock)),
         sent=SentTransactions(database, names),
         events=events,
         names=names,

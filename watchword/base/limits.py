@@ -439,6 +439,11 @@ timestamp_backfill_rounds_max = 20
 # Invites by address: in one request, of a client or of an identity server
 third_party_invites_at_once = 20
 
+# Sticky events
+sticky_events_per_room_max = 5_000
+sticky_events_page_max = 100
+sticky_events_swept_at_once = 10_000
+
 # Delayed events: of a page, kept once they are over, and sent at once
 delayed_events_page = 50
 delayed_events_kept_max = 1_000

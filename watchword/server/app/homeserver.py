@@ -96,6 +96,7 @@ from watchword.server.rooms import endpoints_timestamps as timestamp_doors
 from watchword.server.rooms.assembly import RoomPorts, Rooms, assemble_rooms
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.sharing import SharingHistory
+from watchword.server.rooms.sticky_for_servers import StickyForServers
 from watchword.server.rooms.writer import Identity
 from watchword.server.search import endpoints as search_doors
 from watchword.server.search.assembly import Search, assemble_search
@@ -391,6 +392,7 @@ class Homeserver:
             profiles=self.accounts.reader,
             openid=self.accounts.reader,
             version=__version__,
+            sticky=StickyForServers(self.rooms.reader, self.accounts.reader),
         )
 
     def _mounted(self, server_name: ServerName) -> Router:

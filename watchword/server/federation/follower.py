@@ -16,11 +16,12 @@ from collections.abc import Collection, Sequence
 from watchword.base import limits
 from watchword.base.clock import Clock
 from watchword.base.errors import StorageError
-from watchword.protocol.ids import RoomId, ServerName
+from watchword.protocol.ids import EventId, RoomId, ServerName
 from watchword.server.changes import Change, EventAppended, PresenceChanged, TypingChanged
 from watchword.server.federation import tables
 from watchword.server.federation.backoff import Backoff
 from watchword.server.federation.outbox import Item, Outbox, item_of
+from watchword.server.federation.ports import StickyOut
 from watchword.server.federation.routes import Routes
 from watchword.server.federation.sender import Sender
 from watchword.server.federation.settings import FederationSettings
@@ -81,6 +82,10 @@ class FederationFollower:
                     servers = await self._destinations(logged)
                     if servers:
                         self._sender.offer(servers, item_of(logged.position, logged.change))
+                    newcomer = await self._newcomer(logged)
+                    if newcomer is not None:
+                        for item in newcomer[1]:
+                            self._sender.offer((newcomer[0],), item)
                     self._followed = logged.position
                 self._changed.set()
                 if len(chunk) == _CHUNK:
@@ -95,16 +100,24 @@ class FederationFollower:
             logger.exception("A change was not routed.", extra={"position": logged.position})
             return ()
 
+    async def _newcomer(self, logged: Logged[Change]) -> tuple[ServerName, Sequence[Item]] | None:
+        try:
+            return await self._routes.for_newcomer(logged.change, logged.position)
+        except Exception:
+            logger.exception("A server that came was not told what is sticky.", extra={"position": logged.position})
+            return None
+
     # Reading again
 
     async def refill(self, outbox: Outbox) -> None:
         """Read from the log what an outbox is owed after its `resume_after`.
 
-        More events than `catch_up_pdus_max`: only the newest of each room; the peer fetches the others as it needs them.
+        More events than `catch_up_pdus_max`: only the newest of each room, and what is sticky; the peer fetches the others as
+        it needs them.
         """
         assert outbox.resume_after is not None, outbox.server_name
         after = outbox.resume_after
-        found = _Refill(self._settings.catch_up_pdus_max)
+        found = _Refill(self._settings.catch_up_pdus_max, self._routes.sticky)
         while True:
             goal = self._followed
             chunk = [logged for logged in await self._log.read(after, _CHUNK) if logged.position <= goal]
@@ -114,9 +127,13 @@ class FederationFollower:
                     continue
                 if outbox.server_name in await self._destinations(logged):
                     found.add(item_of(logged.position, logged.change))
-                    if len(found) >= outbox.pending_max:
-                        outbox.refill(found.items(), after)
-                        return
+                newcomer = await self._newcomer(logged)
+                if newcomer is not None and newcomer[0] == outbox.server_name:
+                    for item in newcomer[1]:
+                        found.add(item)
+                if len(found) >= outbox.pending_max:
+                    outbox.refill(found.items(), after)
+                    return
             # No await between this check and the refill: a change offered meanwhile would be lost.
             if not chunk and goal == self._followed:
                 outbox.refill(found.items(), None)
@@ -175,15 +192,17 @@ class FederationFollower:
 class _Refill:
     """Collects what a destination has missed, in the order of the log."""
 
-    def __init__(self, pdus_max: int) -> None:
+    def __init__(self, pdus_max: int, sticky: StickyOut) -> None:
         self._pdus_max = pdus_max
+        self._sticky = sticky
+        self._sure: dict[EventId, Item] = {}
         self._pdus: list[Item] = []
         self._newest: dict[RoomId, Item] = {}
         self._edus: dict[object, Item] = {}
         self._is_far_behind = False
 
     def __len__(self) -> int:
-        return len(self._edus) + (len(self._newest) if self._is_far_behind else len(self._pdus))
+        return len(self._edus) + (len(self._newest) + len(self._sure) if self._is_far_behind else len(self._pdus))
 
     def add(self, item: Item) -> None:
         if not isinstance(item.change, EventAppended):
@@ -191,6 +210,8 @@ class _Refill:
             self._edus[item.key] = item
             return
         self._newest[item.change.room_id] = item
+        if self._sticky.is_sticky(item.change):
+            self._sure[item.change.event_id] = item
         if not self._is_far_behind:
             self._pdus.append(item)
             if len(self._pdus) > self._pdus_max:
@@ -198,5 +219,8 @@ class _Refill:
                 self._pdus.clear()
 
     def items(self) -> Sequence[Item]:
-        pdus = self._newest.values() if self._is_far_behind else self._pdus
+        pdus: Collection[Item] = self._pdus
+        if self._is_far_behind:
+            # "Large volumes of events to send MUST NOT cause the sticky event to be dropped".
+            pdus = {item.key: item for item in (*self._newest.values(), *self._sure.values())}.values()
         return sorted((*pdus, *self._edus.values()), key=lambda item: item.position)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from watchword.protocol.ids import DeviceId, EventId, RoomAlias, RoomId, ServerName, UserId
 from watchword.server.accounts.commands import PresenceState
+from watchword.server.changes import EventAppended
 from watchword.server.federation.discovery_rules import SrvRecord, Target
 from watchword.server.rooms.commands import PromisedInvite
 from watchword.server.rooms.ephemeral import Receipt
@@ -102,6 +103,31 @@ class RoomServers(Protocol):
     async def pdu_bytes(self, event_ids: Sequence[EventId]) -> Mapping[EventId, bytes]:
         """Events as canonical JSON for other servers, without those that are not here."""
         ...
+
+
+class StickyOut(Protocol):
+    """Sticky events, which servers are sure to be told of (fitted by `rooms.sticky_for_servers.StickyForServers`)."""
+
+    def is_sticky(self, event: EventAppended) -> bool:
+        """Whether an event is sticky now. Costs a look-up in memory."""
+        ...
+
+    async def for_newcomer(self, join: EventAppended, position: Position) -> tuple[ServerName, Sequence[EventAppended]] | None:
+        """Which server has just come with a join at a position, and the sticky events of ours from before, oldest first."""
+        ...
+
+
+class NothingSticky:
+    """A server without sticky events."""
+
+    def is_sticky(self, event: EventAppended) -> bool:
+        return False
+
+    async def for_newcomer(self, join: EventAppended, position: Position) -> None:
+        return None
+
+
+NOTHING_STICKY = NothingSticky()
 
 
 class OutgoingE2ee(Protocol):

@@ -18,8 +18,8 @@ from watchword.server.changes import (
     ToDeviceOutgoing,
     TypingChanged,
 )
-from watchword.server.federation.outbox import Item
-from watchword.server.federation.ports import OutgoingE2ee, Presence, RoomServers
+from watchword.server.federation.outbox import Item, item_of
+from watchword.server.federation.ports import NOTHING_STICKY, OutgoingE2ee, Presence, RoomServers, StickyOut
 from watchword.server.federation.settings import FederationSettings
 from watchword.server.federation.transactions import Edu
 from watchword.storage import Position
@@ -35,6 +35,7 @@ class Routes:
     rooms: RoomServers
     e2ee: OutgoingE2ee
     presence: Presence | None
+    sticky: StickyOut = NOTHING_STICKY
 
     async def destinations(self, change: Change, position: Position) -> Collection[ServerName]:
         """The other servers that are to hear of this change of the log; nearly always none for most kinds."""
@@ -75,6 +76,18 @@ class Routes:
         if event.type == event_types.MEMBER:
             return await self.rooms.servers_at_event(event.room_id, event.event_id, position)
         return await self.rooms.servers_at(event.room_id, position)
+
+    async def for_newcomer(self, change: Change, position: Position) -> tuple[ServerName, Sequence[Item]] | None:
+        """A server that has come with a change, and what it is owed of before: events of ours that are sticky still.
+
+        They stand at the position of the join, so that they are owed again if that is read again. Spec: proposals/4354
+        """
+        if not isinstance(change, EventAppended) or change.membership != "join":
+            return None
+        found = await self.sticky.for_newcomer(change, position)
+        if found is None or not self.settings.may_talk_with(found[0]):
+            return None
+        return found[0], [item_of(position, event) for event in found[1]]
 
     def _is_ours(self, user_id: str) -> bool:
         return domain_of(user_id) == self.settings.server_name

@@ -25,6 +25,7 @@ from watchword.server.federation.notary import KeyNotary
 from watchword.server.federation.own_keys import OwnKeys
 from watchword.server.federation.peer import PeerTransport
 from watchword.server.federation.ports import (
+    NOTHING_STICKY,
     Egress,
     IncomingE2ee,
     LocalProfiles,
@@ -36,6 +37,7 @@ from watchword.server.federation.ports import (
     RoomEdus,
     RoomServers,
     RoomsForServers,
+    StickyOut,
 )
 from watchword.server.federation.request_auth import RequestAuthenticator
 from watchword.server.federation.routes import Routes
@@ -114,6 +116,7 @@ class Fittings:
     profiles: LocalProfiles
     openid: OpenIdTokens
     version: str
+    sticky: StickyOut = NOTHING_STICKY
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ class FederationIn:
         """Nothing runs yet."""
         ground = out.ground
         database, settings, clock = ground.database, ground.settings, ground.clock
-        routes = Routes(settings, fittings.room_servers, fittings.e2ee_out, fittings.presence)
+        routes = Routes(settings, fittings.room_servers, fittings.e2ee_out, fittings.presence, fittings.sticky)
         sender = Sender(out.client, out.backoff, routes, settings, clock, ground.entropy)
         edus = IncomingEdus(fittings.room_edus, fittings.room_acls, fittings.e2ee_in, fittings.presence, clock)
         doors = FederationDoors(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from watchword.protocol import event_types
+from watchword.protocol.auth_rules import check
 from watchword.protocol.events import Pdu, StateKey
 from watchword.protocol.ids import EventId, ServerName, UserId, domain_of
 from watchword.server.changes import Change, EventAppended, StateChanged
@@ -19,6 +20,7 @@ from watchword.server.rooms.records import MembershipRow, NewEvent
 from watchword.server.rooms.redactions import Redactions
 from watchword.server.rooms.relations_index import RelationIndex
 from watchword.server.rooms.room import Room
+from watchword.server.rooms.sticky import StickyEvents
 from watchword.server.rooms.stored import EventStore, StoredEvent
 from watchword.storage import Log, Position, Tx
 from watchword.storage.names import Names
@@ -59,7 +61,8 @@ class NewPdu:
     """An event to append. fork: None if it cites all of the room's extremities and nothing else.
 
     missing: events that it cites and that we do not have. is_known: stored already, outside the timeline.
-    is_sent_out: whether we tell other servers of it; None: if its sender is ours.
+    is_sent_out: whether we tell other servers of it; None: if its sender is ours. is_unwanted: soft-failed, but not by the
+    rules: a policy server does not want it.
     """
 
     pdu: Pdu
@@ -69,6 +72,7 @@ class NewPdu:
     missing: Collection[EventId] = ()
     is_known: bool = False
     is_sent_out: bool | None = None
+    is_unwanted: bool = False
 
     @property
     def is_shown(self) -> bool:
@@ -86,6 +90,7 @@ class Appender:
         events: EventStore,
         memberships: Memberships,
         server_name: ServerName,
+        sticky: StickyEvents,
     ) -> None:
         self._log = log
         self._names = names
@@ -93,7 +98,8 @@ class Appender:
         self._memberships = memberships
         self._server_name = server_name
         self.index = RelationIndex(names)
-        self.redactions = Redactions(log, names, events, self.index)
+        self.sticky = sticky
+        self.redactions = Redactions(log, names, events, self.index, sticky)
 
     async def append(self, tx: Tx, room: Room, event: NewPdu) -> StoredEvent:
         """Write the event; change the room in memory."""
@@ -126,13 +132,52 @@ class Appender:
         self._events.remember(stored)
         tx.after_failure(partial(self._events.forget, (stored.event_id,)))
         if stored.is_shown:
-            room.remember(stored)
-            if "m.relates_to" in event.pdu.content:
-                await self.index.note(tx, room, stored)
+            await self._note_shown(tx, room, stored, position)
         # Our own message is new: it redacts nothing, and nobody can have redacted it yet.
         if event.pdu.type in _REDACTING or domain_of(event.pdu.sender) != self._server_name:
             await self._redact(tx, room, stored)
+        if room.last_state_position == position:
+            await self._reconsider(tx, room)
         return stored
+
+    async def _reconsider(self, tx: Tx, room: Room) -> None:
+        """The state has changed: show what is sticky and was soft-failed, if it is allowed now. State is left out of that.
+
+        Spec: proposals/4354
+        """
+        for event_id in self.sticky.aside(room.room_id):
+            stored = await self._events.one(tx, event_id)
+            if stored is not None and check(stored.pdu, room.auth_state()) is None:
+                await self._show_late(tx, room, stored)
+
+    async def _show_late(self, tx: Tx, room: Room, stored: StoredEvent) -> None:
+        """Show an event that was kept aside, as something new. The state before it stays what it was."""
+        pdu = stored.pdu
+        # Not sent out: other servers have it from its own.
+        position = await self._log.append(
+            tx, EventAppended(room.room_id, pdu.event_id, pdu.type, None, pdu.sender, sender_is_local=False)
+        )
+        flags = stored.flags & ~records.SOFT_FAILED | await self.redactions.flags_of(tx, room, pdu)
+        shown = replace(stored, ordering=records.ordering_of(position), flags=flags)
+        await tables.promote_event(tx, stored.nid, shown.ordering, flags, stored.replaces_nid)
+        self._events.forget((stored.event_id,))
+        tx.after_commit(partial(self._events.forget, (stored.event_id,)))
+        room.last_position = position
+        # The newest event of the timeline is no end of the graph now.
+        room.follows_newest = False
+        await tables.save_extremities(tx, room.room_nid, room.extremities)
+        if shown.is_shown:
+            await self._note_shown(tx, room, shown, position)
+            await self._redact(tx, room, shown)
+
+    async def _note_shown(self, tx: Tx, room: Room, stored: StoredEvent, position: Position) -> None:
+        """Have an event that is new to clients at hand, and wherever it is looked for."""
+        room.remember(stored)
+        if "m.relates_to" in stored.pdu.content:
+            await self.index.note(tx, room, stored)
+        sticky = self.sticky.unexpired(stored.pdu)
+        if sticky is not None:
+            await self.sticky.note(tx, room.room_nid, stored, sticky, position)
 
     async def _redact(self, tx: Tx, room: Room, stored: StoredEvent) -> None:
         """Carry out the redaction that this event is, and those that waited for it."""
@@ -172,6 +217,11 @@ class Appender:
                 await self.index.note(tx, room, stored)
             await self._redact(tx, room, stored)
             await self.redactions.prune_late(tx, room, stored)
+            sticky = self.sticky.unexpired(event.pdu)
+            if sticky is not None and stored.is_shown:
+                # History is not told, but what is sticky is.
+                position = await self._log.append(tx, StateChanged(room.room_id, []))
+                await self.sticky.note(tx, room.room_nid, stored, sticky, position)
         room.forget_recent()
         return stored.nid
 
@@ -208,6 +258,10 @@ class Appender:
         # It may have been cached as an outlier.
         self._events.forget((stored.event_id,))
         tx.after_commit(partial(self._events.forget, (stored.event_id,)))
+        if not event.flags & records.REJECTED and not event.is_unwanted and event.pdu.state_key is None:
+            sticky = self.sticky.unexpired(event.pdu)
+            if sticky is not None:
+                await self.sticky.put_aside(tx, room.room_nid, stored, sticky)
         return stored
 
     async def _insert(

@@ -44,6 +44,7 @@ from watchword.server.rooms.remote_assembly import RemoteGround, RemoteParts, as
 from watchword.server.rooms.retention import Horizon, Retention
 from watchword.server.rooms.retention_policy import KEEPS_EVERYTHING, RetentionSettings
 from watchword.server.rooms.sent import REMEMBERED_MS, SentTransactions
+from watchword.server.rooms.sticky import StickyEvents
 from watchword.server.rooms.stored import EventStore
 from watchword.server.rooms.third_party_invites import ThirdPartyInvites
 from watchword.server.rooms.timestamps import RemoteTimes, Timestamps
@@ -113,10 +114,12 @@ class Rooms:
     async def start(self) -> None:
         """Read back what devices sent lately; end the typing of before."""
         await self.sent.start(self.clock.now_ms())
+        await self.reader.sticky.start(self.reader.database, self.events)
         await self.ephemeral.start()
 
     async def forget_old(self, tx: Tx) -> None:
-        """Drop transaction IDs that nobody will repeat any more."""
+        """Drop transaction IDs that nobody will repeat any more, and what is sticky no more."""
+        await self.reader.sticky.sweep(tx)
         await tables.forget_transactions(tx, self.clock.now_ms() - REMEMBERED_MS, _FORGET_AT_ONCE)
 
 
@@ -134,11 +137,12 @@ def assemble_rooms(
     events = EventStore(limits.events_max)
     memberships = Memberships(database, names)
     registry = RoomRegistry(database, log, events, server_name, rooms_max=limits.rooms_max)
-    appender = Appender(log, names, events, memberships, server_name)
+    sticky = StickyEvents(clock)
+    appender = Appender(log, names, events, memberships, server_name, sticky)
     sent = SentTransactions(database, names)
     policy = PolicyGate(ports.servers)
     writer = RoomWriter(database, registry, appender, sent, events, names, ports.identity, clock, entropy, policy)
-    sights = Sights(names, events, sent, Horizon(limits.retention, clock), ports.accounts.erased)
+    sights = Sights(names, events, sent, sticky, Horizon(limits.retention, clock), ports.accounts.erased)
     bundles = Bundles(database, names, events, sights, ports.accounts)
     reader = RoomReader(database, registry, events, sights, memberships, server_name, clock, bundles, ports.alias_owners)
     ephemeral = Ephemeral(database, log, names, events, registry, Typing(clock), clock)

@@ -19,6 +19,7 @@ _OF_ROOM: Mapping[str, str] = {
     "missing_events": "room_nid, event_id",
     "member_redactions": "room_nid, user_nid, member_nid",
     "redactions_with_relations": "room_nid, parent_id, user_nid",
+    "sticky_events": "event_nid",
 }
 TABLES_OF_ROOM = tuple(_OF_ROOM)
 

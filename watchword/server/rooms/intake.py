@@ -167,7 +167,16 @@ class Intake:
                 return put_off
             if terms.refusal is not None:
                 flags, reason, fork = records.SOFT_FAILED, terms.refusal, unmoved(room, before)
-        new = NewPdu(pdu, event.json, flags, fork, missing, is_known=is_known, is_sent_out=terms.is_sent_out)
+        new = NewPdu(
+            pdu,
+            event.json,
+            flags,
+            fork,
+            missing,
+            is_known=is_known,
+            is_sent_out=terms.is_sent_out,
+            is_unwanted=terms.refusal is not None,
+        )
         copy = dict(before) if terms.wants_before else None
         await self.writer.appender.append(tx, room, new)
         if fork is not None:

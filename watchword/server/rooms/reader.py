@@ -23,6 +23,7 @@ from watchword.server.rooms.records import MembershipRow
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.relations_bundling import Bundles
 from watchword.server.rooms.room import Room, ServersThen
+from watchword.server.rooms.sticky import StickyEvents
 from watchword.server.rooms.stored import EventStore, StoredEvent
 from watchword.server.rooms.view import Reader, RoomView, Sights
 from watchword.storage import Database, Position, ReadTx
@@ -63,6 +64,11 @@ class RoomReader:
     alias_owners: AliasOwners = NOBODY_OWNS_ALIASES
 
     # For features upstairs
+
+    @property
+    def sticky(self) -> StickyEvents:
+        """The events that are sticky now."""
+        return self.sights.sticky
 
     async def room(self, room_id: RoomId) -> Room | None:
         """The room in memory, loaded if need be."""

@@ -27,6 +27,7 @@ from watchword.server.changes import Change, EventAppended
 from watchword.server.rooms import decide, graph_tables, records, redaction_tables, tables
 from watchword.server.rooms.relations_index import RelationIndex
 from watchword.server.rooms.room import Room
+from watchword.server.rooms.sticky import StickyEvents
 from watchword.server.rooms.stored import EventStore, StoredEvent, pdu_of
 from watchword.storage import Log, Tx
 from watchword.storage.names import Names
@@ -40,6 +41,7 @@ class Redactions:
     names: Names
     events: EventStore
     index: RelationIndex
+    sticky: StickyEvents
 
     async def flags_of(self, tx: Tx, room: Room, pdu: Pdu) -> int:
         """HIDDEN for a redaction that cannot be shown yet, or ever; 0 for everything else."""
@@ -93,6 +95,7 @@ class Redactions:
         encoded = encode(raw, room.version.strict_canonical_json)
         await tables.prune_event(tx, target.nid, encoded, because_nid)
         await self.index.forget(tx, room.room_nid, target)
+        await self.sticky.forget(tx, target)
         # Who holds this object goes on with it: it must not say what was taken back.
         target.redacted_by_nid = because_nid
         # Its successor shows what it said, too.

@@ -88,7 +88,8 @@ def assemble_remote(ground: RemoteGround) -> RemoteParts:
     answers = JoinAnswers(writer.database, writer.events, ground.server_name)
     accounts, bans = ground.ports.accounts, ground.ports.bans
     served_memberships = ServedMemberships(writer, intake, checks, acls, out_of_band, answers, accounts, bans)
-    served_events = ServedEvents(writer.database, writer.registry, writer.events, writer.names, acls, answers, accounts.erased)
+    sticky, erased = writer.appender.sticky, accounts.erased
+    served_events = ServedEvents(writer.database, writer.registry, writer.events, writer.names, acls, answers, sticky, erased)
     return RemoteParts(
         memberships=RemoteMemberships(writer, servers, intake, joining, out_of_band),
         backfill=Backfiller(intake, fetching, ground.server_name, clock),

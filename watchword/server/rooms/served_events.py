@@ -22,6 +22,7 @@ from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.server_sight import ServerSight, member_keys_of, merged
 from watchword.server.rooms.servers_acl import RoomAcls
+from watchword.server.rooms.sticky import StickyEvents
 from watchword.server.rooms.stored import EventStore, StoredEvent
 from watchword.server.rooms.visibility import History, Interval, visibility_of
 from watchword.storage import Database, ReadTx
@@ -40,6 +41,7 @@ class ServedEvents:
     names: Names
     acls: RoomAcls
     answers: JoinAnswers
+    sticky: StickyEvents
     erased: Collection[UserId] = NOBODY
 
     async def _room(self, origin: ServerName, room_id: RoomId, event_ids: Sequence[EventId]) -> Room:
@@ -223,7 +225,9 @@ class ServedEvents:
         foreign = any(overlay.get((event_types.HISTORY_VISIBILITY, "")) is not None for _, overlay in laid.values())
         if sight.sees_everything and not foreign:
             return {event.event_id for event in events}
-        visible = set()
+        # "Any joined user or server is authorised to see sticky events".
+        sticky = self.sticky.of(room.room_id) if origin in room.members.servers else {}
+        visible = {event.event_id for event in events if event.event_id in sticky}
         for event in events:
             overlay = laid.get(event.nid)
             position = event.position if event.ordering is not None else room.last_position

@@ -17,6 +17,7 @@ from watchword.server.rooms.commands import DELAYED
 from watchword.server.rooms.erasure import NOBODY, is_by_erased, redacted_copy
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.sent import SentTransactions
+from watchword.server.rooms.sticky import StickyEntry, StickyEvents
 from watchword.server.rooms.stored import EventStore, StoredEvent
 from watchword.server.rooms.visibility import History, Interval, Overlay, Sight, visibility_of
 from watchword.storage import ReadTx
@@ -46,6 +47,7 @@ class RoomView:
     """One reader's view of one room. overlays: of the events looked at so far, those whose state is not the line's.
 
     expired_before: what was sent earlier is too old to be shown. erased: whose messages only those see who were there.
+    sticky: events that every member sees, whatever the history visibility.
     """
 
     reader: Reader
@@ -55,11 +57,14 @@ class RoomView:
     overlays: dict[int, Overlay] = field(default_factory=dict)
     expired_before: int = 0
     erased: Collection[UserId] = NOBODY
+    sticky: Mapping[EventId, StickyEntry] = field(default_factory=dict)
 
     def sees(self, event: StoredEvent) -> bool:
         """Whether the reader may see the event."""
         if not event.is_shown or (event.pdu.origin_server_ts < self.expired_before and event.pdu.state_key is None):
             return False
+        if event.event_id in self.sticky and self.room.members.membership.get(self.reader.user_id) == "join":
+            return True
         sight = self.sight
         if sight.all_visible and event.is_history:
             # The short cut speaks of the line; what was fetched of the past was sent under another visibility, perhaps.
@@ -85,7 +90,12 @@ class RoomView:
         age_ms = max(0, now_ms - event.pdu.origin_server_ts)
         base = event.base_in_room() if with_room_id else event.base()
         is_plain = event.replaced is None and event.redacted_because is None and relations is None
-        if is_plain and event.pdu.sender != self.reader.user_id and membership in _PLAIN_TAILS:
+        if (
+            is_plain
+            and event.event_id not in self.sticky
+            and event.pdu.sender != self.reader.user_id
+            and membership in _PLAIN_TAILS
+        ):
             return _PLAIN_TAILS[membership] % (base, age_ms)
         unsigned = client_events.encode_unsigned(
             age_ms=age_ms,
@@ -95,7 +105,7 @@ class RoomView:
             prev_content=self._prev_content(event),
             redacted_because=self._redacted_because(event, now_ms),
             relations=relations,
-            others=self._others(event),
+            others=self._others(event, now_ms),
         )
         return client_events.finish(base, unsigned)
 
@@ -109,6 +119,7 @@ class RoomView:
     ) -> list[bytes]:
         """`encode` for each of several events, in short for those that are as nearly all are."""
         encoded = []
+        sticky = self.sticky
         own, device_id, sent_by = self.reader.user_id, self.reader.device_id, self.sent.of
         joined, absent = self._usual_places()
         for event in events:
@@ -119,6 +130,7 @@ class RoomView:
                 or event.replaced is not None
                 or event.redacted_because is not None
                 or (relations and event.event_id in relations)
+                or (sticky and event.event_id in sticky)
                 or (sent is not None and sent.endpoint == DELAYED)
             ):
                 pass
@@ -156,14 +168,16 @@ class RoomView:
             return None
         return transaction.txn_id
 
-    def _others(self, event: StoredEvent) -> dict[str, str | int]:
-        """What few events have in `unsigned`: the ID under which its sender had it wait, for him alone."""
-        if event.pdu.sender != self.reader.user_id:
-            return {}
-        transaction = self.sent.of(event.event_id)
-        if transaction is None or transaction.endpoint != DELAYED:
-            return {}
-        return {"delay_id": transaction.txn_id, "org.matrix.msc4140.delay_id": transaction.txn_id}
+    def _others(self, event: StoredEvent, now_ms: int) -> dict[str, str | int]:
+        """What few events have in `unsigned`: how long it is sticky; the ID under which its sender had it wait, for him."""
+        others: dict[str, str | int] = {}
+        entry = self.sticky.get(event.event_id)
+        if entry is not None and entry.expires_ts > now_ms:
+            others[entry.naming.remaining] = entry.expires_ts - now_ms
+        transaction = self.sent.of(event.event_id) if event.pdu.sender == self.reader.user_id else None
+        if transaction is not None and transaction.endpoint == DELAYED:
+            others["delay_id"] = others["org.matrix.msc4140.delay_id"] = transaction.txn_id
+        return others
 
     def _prev_content(self, event: StoredEvent) -> bytes | None:
         replaced = event.replaced
@@ -193,6 +207,7 @@ class Sights:
     names: Names
     events: EventStore
     sent: SentTransactions
+    sticky: StickyEvents
     horizon: Callable[[Room], int] = _keeps_all
     erased: Collection[UserId] = NOBODY
 
@@ -209,7 +224,15 @@ class Sights:
                 await self.joined_since(tx, room, user_id)
                 # At hand while no state of the room changes.
                 room.sights[user_id] = sight
-        return RoomView(reader, room, sight, self.sent, expired_before=self.horizon(room), erased=self.erased)
+        return RoomView(
+            reader,
+            room,
+            sight,
+            self.sent,
+            expired_before=self.horizon(room),
+            erased=self.erased,
+            sticky=self.sticky.of(room.room_id),
+        )
 
     async def joined_since(self, tx: ReadTx, room: Room, user_id: UserId) -> int:
         """The position at which a joined user's present stretch in the room began; renewals of his profile do not count."""

@@ -75,6 +75,7 @@ class RoomSections:
             events: Mapping[EventId, StoredEvent] = await self._reader.events.many(tx, state.values())
             if span.is_lazy:
                 events = await self._lazy.chosen(tx, span, timeline, events, summary=summary)
+            sticky = await self._sticky(tx, span, timeline)
         if not span.sync_filter.state.allows_everything:
             events = {event_id: event for event_id, event in events.items() if span.sync_filter.state.allows(event.pdu)}
         bundles = await self._bundles(view, span, timeline)
@@ -84,7 +85,7 @@ class RoomSections:
             self._share(span, extras, timeline, b",".join(parts))
         ephemeral, is_read = await self._ephemeral_events(span, extras)
         silent = not (timeline.events or timeline.limited or events or ephemeral or extras.account_data or is_read or summary)
-        if silent and span.state_since is not None:
+        if silent and not sticky and span.state_since is not None:
             return b"", changed
         if ephemeral:
             parts.append(b'"ephemeral":{"events":[' + b",".join(ephemeral) + b"]}")
@@ -92,6 +93,7 @@ class RoomSections:
             parts.append(b'"account_data":{"events":[' + b",".join(extras.account_data) + b"]}")
         if summary:
             parts.append(b'"summary":' + orjson.dumps(_summary(span)))
+        parts += self._encoded_sticky(view, span, sticky)
         if not span.left:
             parts.append(await self._encoded_unread(span))
         return b"{" + b",".join(parts) + b"}", changed
@@ -131,6 +133,9 @@ class RoomSections:
             return None
         if span.room.last_state_position > span.since or span.ignores_somebody:
             return None
+        if self._reader.sticky.newest_of(span.room.room_id) > span.since:
+            # How long they are sticky is told to the millisecond.
+            return None
         now = self._clock.now_ms() // _SHARED_MS
         return (span.room.room_id, span.since, span.until, span.sync_filter.key, span.state_form, now)
 
@@ -153,6 +158,31 @@ class RoomSections:
             b"true" if timeline.limited else b"false",
             timeline_token(max(0, timeline.before)).encode(),
         )
+
+    # Sticky events
+
+    async def _sticky(self, tx: ReadTx, span: RoomSpan, timeline: Timeline) -> Sequence[StoredEvent]:
+        """The sticky events of a span that its timeline does not show. The filters for other events say nothing of these.
+
+        Spec: proposals/4354
+        """
+        event_ids = () if span.left else self._reader.sticky.between(span.room.room_id, span.since or 0, span.until)
+        if not event_ids:
+            return ()
+        shown = {event.event_id for event in timeline.events}
+        found = await self._reader.events.many(tx, [event_id for event_id in event_ids if event_id not in shown])
+        events = (found[event_id] for event_id in event_ids if event_id in found)
+        return [event for event in events if event.is_shown and event.pdu.sender not in span.ignored]
+
+    def _encoded_sticky(self, view: RoomView, span: RoomSpan, events: Sequence[StoredEvent]) -> list[bytes]:
+        """A section for each of the two names under which events are sticky."""
+        now_ms = self._clock.now_ms()
+        sections: dict[str, list[bytes]] = {}
+        for event in events:
+            entry = view.sticky.get(event.event_id)
+            if entry is not None:
+                sections.setdefault(entry.naming.key, []).append(_events(view, span, (event,), now_ms, {})[0])
+        return [b'"%b":{"events":[%b]}' % (key.encode(), b",".join(encoded)) for key, encoded in sections.items()]
 
     # State
 

@@ -255,6 +255,7 @@ class SyncService:
         if (
             since is not None
             and room.last_position <= since
+            and self.rooms.sticky.newest_of(room.room_id) <= since
             and not (extras.account_data or extras.typing or extras.receipts or request.full_state)
         ):
             return

@@ -1,11 +1,13 @@
 """Cursors: what survives a crash, what is read again, and when the log may be trimmed."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.unit.server.federation.stacks import ROOM, A, B, Net, Stack, running, settle
+from tests.unit.server.federation.stacks import ALICE, BOB, ROOM, A, B, Net, Stack, running, settle
 from watchword.base.clock import ManualClock
-from watchword.protocol.ids import RoomId
+from watchword.protocol.ids import EventId, RoomId, ServerName, domain_of
+from watchword.server.changes import EventAppended
 from watchword.server.federation import tables
 from watchword.server.federation.outbox import Outbox
 from watchword.storage import Position
@@ -84,6 +86,75 @@ async def test_far_behind_it_sends_the_newest_event_of_each_room(
         await a.say(30)
         await settle(lambda: "$event30" in ids_received(b), clock=clock)
     assert ids_received(b) == ["$event11", "$event29", "$event30"]
+
+
+@dataclass
+class StickyNow:
+    """Fits StickyOut: these are sticky; whoever joins is new, and is owed them."""
+
+    events: list[EventAppended]
+
+    def is_sticky(self, event: EventAppended) -> bool:
+        return event.event_id in {each.event_id for each in self.events}
+
+    async def for_newcomer(self, join: EventAppended, position: Position) -> tuple[ServerName, list[EventAppended]]:
+        return domain_of(join.sender), self.events
+
+
+def with_sticky(stack: Stack, *numbers: int, room_id: RoomId = ROOM) -> StickyNow:
+    events = [EventAppended(room_id, EventId(f"$event{number}"), "m.x", None, ALICE, True) for number in numbers]
+    now = StickyNow(events)
+    object.__setattr__(stack.inn.follower._routes, "sticky", now)
+    return now
+
+
+async def test_far_behind_it_leaves_out_nothing_that_is_sticky(
+    a_stack: Callable[..., Awaitable[Stack]], net: Net, clock: ManualClock
+) -> None:
+    a, b = await a_stack(A, catch_up_pdus_max=10), await a_stack(B)
+    with_sticky(a, 4, 29)
+    net.down.add("b.example:8448")
+    async with running(a, b):
+        for number in range(30):
+            await a.say(number)
+        await settle(lambda: a.out.backoff.failures(B) >= 4, clock=clock)
+        net.down.clear()
+        await settle(lambda: len(b.rooms.received) >= 2, clock=clock)
+    assert ids_received(b) == ["$event4", "$event29"]
+
+
+async def _joins(stack: Stack) -> None:
+    async with stack.database.write() as tx:
+        change = EventAppended(OTHER, EventId("$join"), "m.room.member", BOB, BOB, False, "join")
+        await stack.log.append(tx, change)
+
+
+async def test_a_server_that_comes_is_told_what_is_sticky(two: tuple[Stack, Stack]) -> None:
+    a, b = two
+    a.rooms.servers[OTHER] = [A]
+    with_sticky(a, 1, 2, room_id=OTHER)
+    async with running(a, b):
+        for number in range(4):
+            await a.say(number, OTHER)
+        await _joins(a)
+        await settle(lambda: len(b.rooms.received) == 2)
+    assert ids_received(b) == ["$event1", "$event2"]
+
+
+async def test_a_server_that_came_while_it_was_down_is_told_when_it_is_up(
+    two: tuple[Stack, Stack], net: Net, clock: ManualClock
+) -> None:
+    a, b = two
+    a.rooms.servers[OTHER] = [A]
+    with_sticky(a, 1, room_id=OTHER)
+    net.down.add("b.example:8448")
+    async with running(a, b):
+        await a.say(1, OTHER)
+        await _joins(a)
+        await settle(lambda: a.out.backoff.failures(B) >= 4, clock=clock)
+        net.down.clear()
+        await settle(lambda: b.rooms.received, clock=clock)
+    assert ids_received(b) == ["$event1"]
 
 
 async def test_the_log_is_kept_for_a_server_that_is_down_but_not_for_ever(

@@ -85,9 +85,7 @@ def test_the_target_of_a_redaction_is_taken_out_of_its_content() -> None:
     assert redaction_of({"redacts": "$a", "reason": "b"}) == ({"reason": "b"}, "$a")
 
 
-@pytest.mark.parametrize(
-    ("target", "errcode"), [(None, "M_MISSING_PARAM"), (5, "M_BAD_JSON"), ("no event", "M_INVALID_PARAM")]
-)
+@pytest.mark.parametrize(("target", "errcode"), [(None, "M_MISSING_PARAM"), (5, "M_BAD_JSON"), ("no event", "M_INVALID_PARAM")])
 def test_a_redaction_names_its_target(target: object, errcode: str) -> None:
     with pytest.raises(BadRequest) as refused:
         redaction_of({"redacts": target})

@@ -22,7 +22,8 @@ from watchword.server.rooms.timestamps import Timestamps, Wanted
 
 def times_of(world: World) -> Timestamps:
     answers = JoinAnswers(world.database, world.events, world.directory.server_name)
-    served = ServedEvents(world.database, world.registry, world.events, world.names, RoomAcls(world.registry), answers)
+    acls = RoomAcls(world.registry)
+    served = ServedEvents(world.database, world.registry, world.events, world.names, acls, answers, world.sticky)
     return Timestamps(world.database, world.reader, served, world.nobody, None, world.clock)
 
 

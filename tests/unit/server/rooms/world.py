@@ -57,6 +57,7 @@ from watchword.server.rooms.relations_assembly import Relations
 from watchword.server.rooms.relations_bundling import Bundles
 from watchword.server.rooms.room import Room
 from watchword.server.rooms.sent import SentTransactions
+from watchword.server.rooms.sticky import StickyEvents
 from watchword.server.rooms.stored import EventStore
 from watchword.server.rooms.third_party_invites import ThirdPartyInvites
 from watchword.server.rooms.upgrade import RoomUpgrader
@@ -239,13 +240,14 @@ class World:
         self.events = EventStore(events_max)
         self.memberships = Memberships(database, self.names)
         self.registry = RoomRegistry(database, log, self.events, HERE, rooms_max=rooms_max)
-        self.appender = Appender(log, self.names, self.events, self.memberships, HERE)
+        self.sticky = StickyEvents(clock)
+        self.appender = Appender(log, self.names, self.events, self.memberships, HERE, self.sticky)
         self.sent = SentTransactions(database, self.names)
         identity, policy = Identity(HERE, KEY), PolicyGate(self.nobody)
         self.writer = RoomWriter(
             database, self.registry, self.appender, self.sent, self.events, self.names, identity, clock, self.entropy, policy
         )
-        self.sights = Sights(self.names, self.events, self.sent, erased=self.accounts.reader.erased)
+        self.sights = Sights(self.names, self.events, self.sent, self.sticky, erased=self.accounts.reader.erased)
         self.bundles = Bundles(database, self.names, self.events, self.sights, self.accounts.reader)
         self.reader = RoomReader(database, self.registry, self.events, self.sights, self.memberships, HERE, clock, self.bundles)
         self._later.reader = self.reader
@@ -313,6 +315,7 @@ class World:
         await self.log.start()
         await self.e2ee_follower.start()
         await self.sent.start(self.clock.now_ms())
+        await self.sticky.start(self.database, self.events)
         await self.ephemeral.start()
         return self
 

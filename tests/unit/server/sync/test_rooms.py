@@ -202,3 +202,87 @@ async def test_of_two_receipts_at_one_event_the_unthreaded_is_told(world: World)
         (event,) = (await section(world, ALICE, room_id))["ephemeral"]["events"]
         assert set(event["content"][event_id]["m.read"][BOB]) == {"ts"}
         event_id = await world.send(ALICE, room_id)
+
+
+# Sticky events
+
+
+async def stick(world: World, user_id: Any, room_id: RoomId, text: str, duration_ms: int = 60_000, name: str = "") -> str:
+    query: dict[str, Any] = {name or "org.matrix.msc4354.sticky_duration_ms": duration_ms}
+    return str((await world.ask(user_id, "PUT", f"rooms/{room_id}/send/m.x/{text}", {"body": text}, **query))["event_id"])
+
+
+def stuck(told: Any, key: str = "msc4354_sticky") -> list[str]:
+    return [event["content"]["body"] for event in ({} if told is None else told).get(key, {}).get("events", [])]
+
+
+async def test_sticky_events_are_told_whether_the_timeline_has_room_for_them_or_not(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    since = await token(world, BOB)
+    await stick(world, ALICE, room_id, "a")
+    for number in range(3):
+        await world.send(ALICE, room_id, str(number))
+    short = {"room": {"timeline": {"limit": 2}}}
+    told = await section(world, BOB, room_id, since, filter=short)
+    assert (stuck(told), bodies(told["timeline"]["events"])) == (["a"], ["1", "2"])
+    assert told["msc4354_sticky"]["events"][0]["unsigned"]["msc4354_sticky_duration_ttl_ms"] == 60_000
+    # Once.
+    assert stuck(await section(world, BOB, room_id, await token(world, BOB), filter=short)) == []
+
+
+async def test_what_the_timeline_shows_is_not_told_twice(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    since = await token(world, BOB)
+    await stick(world, ALICE, room_id, "a")
+    world.clock.advance(1_000)
+    told = await section(world, BOB, room_id, since)
+    assert stuck(told) == []
+    assert told["timeline"]["events"][-1]["unsigned"]["msc4354_sticky_duration_ttl_ms"] == 59_000
+    # But a filter of the timeline is not one of these.
+    filtered = await section(world, BOB, room_id, since, filter={"room": {"timeline": {"not_types": ["m.x"]}}})
+    assert stuck(filtered) == ["a"]
+
+
+async def test_who_joins_is_told_of_all_that_is_sticky_still(world: World) -> None:
+    state = [{"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}]
+    room_id = await world.public_room(initial_state=state)
+    await stick(world, ALICE, room_id, "over", 1_000)
+    await stick(world, ALICE, room_id, "sticky")
+    redacted = await stick(world, ALICE, room_id, "redacted")
+    stable = await stick(world, ALICE, room_id, "stable", name="sticky_duration_ms")
+    await world.ask(ALICE, "PUT", f"rooms/{room_id}/redact/{redacted}/t", {})
+    since = await token(world, BOB)
+    world.clock.advance(1_000)
+    await world.join(BOB, room_id)
+    short = {"room": {"timeline": {"limit": 1}}}
+    for told in [await section(world, BOB, room_id, before, filter=short) for before in (since, None)]:
+        assert stuck(told) == ["sticky"]
+        assert [event["event_id"] for event in told["sticky"]["events"]] == [stable]
+        assert told["sticky"]["events"][0]["unsigned"]["sticky_duration_remaining_ms"] == 59_000
+
+
+async def test_sticky_events_of_ignored_users_are_not_told(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    since = await token(world)
+    await stick(world, BOB, room_id, "a")
+    await world.ask(ALICE, "PUT", f"user/{ALICE}/account_data/m.ignored_user_list", {"ignored_users": {BOB: {}}})
+    assert stuck(await section(world, ALICE, room_id, since, filter={"room": {"timeline": {"limit": 0}}})) == []
+
+
+async def test_who_left_is_told_of_no_sticky_events(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    since = await token(world, BOB)
+    await world.leave(BOB, room_id)
+    await stick(world, ALICE, room_id, "a")
+    assert "msc4354_sticky" not in (await world.sync(BOB, since))["rooms"]["leave"][room_id]
+
+
+async def test_readers_who_share_bytes_are_told_the_time_that_is_left_now(world: World) -> None:
+    room_id = await world.public_room(BOB, CAROL)
+    tokens = {user: await token(world, user) for user in (BOB, CAROL)}
+    await stick(world, ALICE, room_id, "a")
+    first = await section(world, BOB, room_id, tokens[BOB])
+    world.clock.advance(3_000)
+    second = await section(world, CAROL, room_id, tokens[CAROL])
+    left = [told["timeline"]["events"][-1]["unsigned"]["msc4354_sticky_duration_ttl_ms"] for told in (first, second)]
+    assert left == [60_000, 57_000]

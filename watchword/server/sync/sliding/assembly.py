@@ -22,6 +22,7 @@ from watchword.server.sync.sliding.room_list import RoomLists
 from watchword.server.sync.sliding.room_results import RoomResults
 from watchword.server.sync.sliding.service import SlidingSync
 from watchword.server.sync.sliding.state_parts import StateParts
+from watchword.server.sync.sliding.sticky_events import StickyExtension
 from watchword.server.sync.waiting import WaitingRoom
 from watchword.storage import Database, Log
 
@@ -63,6 +64,7 @@ def assemble_sliding(ports: SlidingPorts) -> SlidingSync:
             ports.ephemeral,
             ports.push_rules,
             ThreadSubscriptions(rooms, log, rooms.sights.names),
+            StickyExtension(rooms, ports.accounts, ports.clock),
         ),
         connections=Connections(ports.database, log, ports.clock, ports.entropy),
         accounts=ports.accounts,

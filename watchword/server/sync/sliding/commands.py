@@ -134,6 +134,15 @@ class ThreadsWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class StickyWanted:
+    """The extension for sticky events. name: as the client knows it. since: None to begin with all there are."""
+
+    name: str
+    since: int | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExtensionsWanted:
     """The extensions that are on."""
 
@@ -143,6 +152,7 @@ class ExtensionsWanted:
     receipts: Scope | None = None
     typing: Scope | None = None
     threads: ThreadsWanted | None = None
+    sticky: StickyWanted | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Each tells what is new since the client was told last, and of a room that it was never told about, all that there is. A room
 that nobody asks about at the moment loses nothing: it is told later what it missed.
 
-Definition: MSC3884, MSC3885, MSC3959, MSC3960, MSC3961, MSC4308.
+Definition: MSC3884, MSC3885, MSC3959, MSC3960, MSC3961, MSC4308, MSC4480.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,9 +27,10 @@ from watchword.server.rooms.view import Reader
 from watchword.server.sync.device_lists import DeviceLists, MemberChanges
 from watchword.server.sync.ports import PushRules
 from watchword.server.sync.rooms import receipts_content
-from watchword.server.sync.sliding.commands import ExtensionsWanted, Scope, ThreadsWanted, ToDeviceWanted
+from watchword.server.sync.sliding.commands import ExtensionsWanted, Scope, StickyWanted, ThreadsWanted, ToDeviceWanted
 from watchword.server.sync.sliding.connections import Snapshot, Told
 from watchword.server.sync.sliding.plan import Plan, Wanted
+from watchword.server.sync.sliding.sticky_events import StickyExtension
 from watchword.server.sync.window import Window
 from watchword.storage import Position
 
@@ -45,6 +46,7 @@ class Telling:
 
     base: what the client has; None for a connection that begins. told: what it will know of each room; changed here.
     fresh: rooms that are in a window, or wanted in another way, since this response. shown: room → events told just now.
+    sticky_rooms: rooms with sticky events that a list or subscription is about, in its window or not.
     """
 
     reader: Reader
@@ -56,6 +58,7 @@ class Telling:
     told: dict[RoomId, Told]
     fresh: Collection[RoomId]
     shown: Mapping[RoomId, Collection[EventId]] = field(default_factory=dict)
+    sticky_rooms: Collection[RoomId] = ()
 
     def know(self, room_id: RoomId, told: Told) -> None:
         """What the client will know of a room. What it knows now stays as it is: the response may be lost."""
@@ -93,6 +96,7 @@ class Extensions:
     ephemeral: Ephemeral
     push_rules: PushRules
     subscriptions: ThreadSubscriptions
+    sticky: StickyExtension
 
     async def acknowledge(self, reader: Reader, wanted: ToDeviceWanted, position: Position) -> None:
         """The client has the messages up to `since`: they are deleted."""
@@ -132,7 +136,18 @@ class Extensions:
             if has:
                 parts.append(orjson.dumps(wanted.threads.name) + b":" + encoded)
                 news = True
+        sticky = await self._sticky(telling, wanted.sticky)
+        if sticky is not None:
+            parts.append(sticky)
+            news = True
         return parts, news
+
+    async def _sticky(self, telling: Telling, wanted: StickyWanted | None) -> bytes | None:
+        if wanted is None:
+            return None
+        until = int(telling.window.until)
+        encoded = await self.sticky.answer(telling.reader, wanted, telling.sticky_rooms, until, telling.shown)
+        return None if encoded is None else orjson.dumps(wanted.name) + b":" + encoded
 
     async def _threads(self, telling: Telling, wanted: ThreadsWanted) -> tuple[bytes, bool]:
         """The newest changes of thread subscriptions; `prev_batch` leads to the others."""

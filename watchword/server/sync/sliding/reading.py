@@ -1,6 +1,6 @@
 """What both forms of the request read alike: filters, subscriptions, extensions, with their bounds.
 
-Definition: MSC4186; extensions MSC3884, MSC3885, MSC3959, MSC3960, MSC3961, MSC4308.
+Definition: MSC4186; extensions MSC3884, MSC3885, MSC3959, MSC3960, MSC3961, MSC4308, MSC4480.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +18,7 @@ from watchword.server.sync.sliding.commands import (
     RoomFilter,
     Rules,
     Scope,
+    StickyWanted,
     ThreadsWanted,
     ToDeviceWanted,
 )
@@ -26,6 +27,7 @@ T = TypeVar("T")
 _EVERY = "*"
 _DIGITS_MAX = 19
 _THREADS = ("thread_subscriptions", "io.element.msc4308.thread_subscriptions")
+_STICKY = ("sticky_events", "org.matrix.msc4354.sticky_events")
 
 
 def wrong(text: str) -> BadRequest:
@@ -156,6 +158,7 @@ def extensions(body: Mapping[str, Any]) -> ExtensionsWanted:
         receipts=_scope(_enabled(wanted, "receipts")),
         typing=_scope(_enabled(wanted, "typing")),
         threads=_threads(wanted),
+        sticky=_sticky(wanted),
     )
 
 
@@ -169,15 +172,19 @@ def _enabled(wanted: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
 def _to_device(entry: Mapping[str, Any] | None) -> ToDeviceWanted | None:
     if entry is None:
         return None
+    since, limit = _page(entry)
+    return ToDeviceWanted(since, min(limit or limits.to_device_page_max, limits.to_device_page_max))
+
+
+def _page(entry: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """`since` and `limit` of an extension that has pages of its own."""
     since = value_of(entry, "since", str)
     if since is not None and not (since.isascii() and since.isdigit() and len(since) <= _DIGITS_MAX):
         raise BadRequest("M_INVALID_PARAM", "since was not given by this server.")
     limit = value_of(entry, "limit", int)
     if limit is not None and limit < 1:
         raise BadRequest("M_INVALID_PARAM", "limit must be at least 1.")
-    return ToDeviceWanted(
-        None if since is None else int(since), min(limit or limits.to_device_page_max, limits.to_device_page_max)
-    )
+    return None if since is None else int(since), limit
 
 
 def _threads(wanted: Mapping[str, Any]) -> ThreadsWanted | None:
@@ -189,6 +196,15 @@ def _threads(wanted: Mapping[str, Any]) -> ThreadsWanted | None:
                 raise BadRequest("M_INVALID_PARAM", "limit must be at least 1.")
             most = limits.thread_subscriptions_page_max
             return ThreadsWanted(name, min(limit or limits.thread_subscriptions_page_default, most))
+    return None
+
+
+def _sticky(wanted: Mapping[str, Any]) -> StickyWanted | None:
+    for name in _STICKY:
+        entry = _enabled(wanted, name)
+        if entry is not None:
+            since, limit = _page(entry)
+            return StickyWanted(name, since, min(limit or limits.sticky_events_page_max, limits.sticky_events_page_max))
     return None
 
 

@@ -118,6 +118,7 @@ class SlidingSync:
             rooms.told,
             rooms.fresh,
             rooms.shown,  # type: ignore[arg-type]
+            await self._sticky_rooms(request, listed, plan),
         )
         parts, news = await self.extensions.answer(telling)
         snapshot = Snapshot(
@@ -133,6 +134,16 @@ class SlidingSync:
         counts = b",".join(orjson.dumps(name) + b':{"count":%d}' % count for name, count in plan.counts.items())
         body = b'"lists":{%b},"rooms":{%b},"extensions":{%b}' % (counts, b",".join(rooms.encoded), b",".join(parts))
         return body, snapshot, news or bool(rooms.encoded)
+
+    async def _sticky_rooms(self, request: SlidingRequest, listed: RoomList, plan: Plan) -> list[RoomId]:
+        """Rooms with sticky events that the client is interested in, though they be outside of its windows."""
+        if request.extensions.sticky is None:
+            return []
+        rooms = [room_id for room_id in self.rooms.sticky.rooms() if room_id in listed.kinds]
+        if all(room_id in plan.rooms for room_id in rooms):
+            return rooms
+        lists = [(await self.lists.filtered(listed, rule.room_filter)).rooms for rule in plan.rules.lists]
+        return [room_id for room_id in rooms if room_id in plan.rooms or any(room_id in each for each in lists)]
 
     async def _rooms(
         self,

@@ -91,6 +91,21 @@ _EDU = {
     "additionalProperties": False,
     "properties": {"type": {}, "content": {}},
 }
+_STICKY = {
+    "type": "object",
+    "required": ["next_batch"],
+    "additionalProperties": False,
+    "properties": {
+        "next_batch": {"type": "string"},
+        "rooms": {
+            "additionalProperties": {
+                "type": "object",
+                "required": ["events"],
+                "properties": {"events": {"type": "array", "minItems": 1, "items": _EVENT}},
+            }
+        },
+    },
+}
 _EXTENSIONS = {
     "type": "object",
     "additionalProperties": False,
@@ -124,6 +139,8 @@ _EXTENSIONS = {
         "typing": {"type": "object", "required": ["rooms"], "properties": {"rooms": {"additionalProperties": _EDU}}},
         "io.element.msc4308.thread_subscriptions": {"type": "object"},
         "thread_subscriptions": {"type": "object"},
+        "sticky_events": _STICKY,
+        "org.matrix.msc4354.sticky_events": _STICKY,
     },
 }
 
