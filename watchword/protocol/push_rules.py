@@ -260,6 +260,21 @@ class _Rules:
         return None
 
 
+class _OfThreads:
+    """Rules of kind postcontent: all of them ask about subscribed threads, and most events are in none."""
+
+    __slots__ = ("_rules",)
+
+    def __init__(self, rules: _Rules) -> None:
+        self._rules = rules
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def first_match(self, event: PushEvent, context: PushContext) -> Actions | None:
+        return None if context.is_subscribed is None else self._rules.first_match(event, context)
+
+
 class _ByRoom:
     """Rules of kind room: at most one fits."""
 
@@ -289,7 +304,7 @@ class CompiledRules:
 
     __slots__ = ("_steps",)
 
-    def __init__(self, steps: Iterable[_Rules | _ByRoom]) -> None:
+    def __init__(self, steps: Iterable[_Rules | _OfThreads | _ByRoom]) -> None:
         self._steps = tuple(steps)
 
     @classmethod
@@ -307,7 +322,7 @@ class CompiledRules:
             {rule.rule_id: Actions.of(rule.actions) for rule in of_kind if rule.enabled}
             for of_kind in (rules.room, rules.sender)
         )
-        middle = (content, postcontent, _ByRoom(by_room), _BySender(by_sender))
+        middle = (content, _OfThreads(postcontent), _ByRoom(by_room), _BySender(by_sender))
         return cls(filter(None, (override, override_defaults, *middle, underride, underride_defaults)))
 
     def evaluate(self, event: PushEvent, context: PushContext) -> Actions:
