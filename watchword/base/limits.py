@@ -384,6 +384,7 @@ member_redaction_events_at_once = 1_000
 
 # Rendezvous: where two devices of a person meet to sign one of them in
 rendezvous_sessions_max = 1_000
+rendezvous_sessions_of_one_max = 20
 rendezvous_data_bytes_max = 4_096
 rendezvous_writes_max = 100
 rendezvous_lifetime_ms = 300_000

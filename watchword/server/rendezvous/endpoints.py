@@ -35,7 +35,7 @@ async def discover(_request: Request, requester: Requester | None, doors: Rendez
 async def make(request: Request, requester: Requester | None, doors: RendezvousDoors) -> Reply:
     """POST rendezvous."""
     _check_may_make(requester, doors)
-    session = doors.sessions.make(_data(request), "application/json")
+    session = doors.sessions.make(_data(request), "application/json", _maker(request, requester))
     return Reply.json({"id": session.session_id, **_revision(session), "expires_in_ms": doors.sessions.left_ms(session)})
 
 
@@ -82,7 +82,7 @@ def _revision(session: Session) -> dict[str, str]:
 async def make_text(request: Request, requester: Requester | None, doors: RendezvousDoors) -> Reply:
     """POST rendezvous with a text."""
     _check_may_make(requester, doors)
-    session = doors.sessions.make(await _text(request), _text_type(request))
+    session = doors.sessions.make(await _text(request), _text_type(request), _maker(request, requester))
     url = f"{doors.base_url}{_TEXT_PATH}/{session.session_id}"
     return Reply.json({"url": url}, 201, _text_headers(session))
 
@@ -151,6 +151,10 @@ def _may_make(requester: Requester | None, doors: RendezvousDoors) -> bool:
 def _check_may_make(requester: Requester | None, doors: RendezvousDoors) -> None:
     if not _may_make(requester, doors):
         raise Forbidden("Only somebody who is logged in may begin a rendezvous here.")
+
+
+def _maker(request: Request, requester: Requester | None) -> str:
+    return request.client_network if requester is None else requester.user_id
 
 
 def _refuse_navigation(request: Request) -> None:

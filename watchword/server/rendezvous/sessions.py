@@ -16,7 +16,7 @@ from watchword.base.errors import Conflict, LimitExceeded, NotFound, Refusal, To
 class Session:
     """One spot. expires_ts: milliseconds since 1970. sequence_token: another one after every write.
 
-    answered: transaction ID → the token that the write was answered with, or the refusal.
+    maker: who made it, or from where. answered: transaction ID → the token that the write was answered with, or the refusal.
     """
 
     session_id: str
@@ -24,6 +24,7 @@ class Session:
     content_type: str
     expires_ts: int
     changed_ts: int
+    maker: str = ""
     revision: int = 1
     answered: dict[str, str | Refusal] = field(default_factory=dict)
 
@@ -41,14 +42,15 @@ class RendezvousSessions:
         self._entropy = entropy
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
-    def make(self, data: bytes, content_type: str) -> Session:
-        """A new spot with its first data. Raises TooLarge, LimitExceeded."""
+    def make(self, data: bytes, content_type: str, maker: str = "") -> Session:
+        """A new spot with its first data. maker: nobody takes them all. Raises TooLarge, LimitExceeded."""
         _check_size(data)
         self._forget_expired()
-        if len(self._sessions) >= limits.rendezvous_sessions_max:
+        own = sum(session.maker == maker for session in self._sessions.values())
+        if len(self._sessions) >= limits.rendezvous_sessions_max or own >= limits.rendezvous_sessions_of_one_max:
             raise LimitExceeded(limits.rendezvous_lifetime_ms)
         now_ms = self._clock.now_ms()
-        session = Session(self._entropy.token(), data, content_type, now_ms + limits.rendezvous_lifetime_ms, now_ms)
+        session = Session(self._entropy.token(), data, content_type, now_ms + limits.rendezvous_lifetime_ms, now_ms, maker)
         self._sessions[session.session_id] = session
         return session
 

@@ -82,8 +82,8 @@ def test_too_much_is_refused_and_changes_nothing(sessions: RendezvousSessions) -
 
 def test_a_full_house_takes_nobody_until_somebody_leaves(sessions: RendezvousSessions, clock: ManualClock) -> None:
     first = sessions.make(b"first", _TYPE)
-    for _ in range(limits.rendezvous_sessions_max - 1):
-        sessions.make(b"", _TYPE)
+    for number in range(limits.rendezvous_sessions_max - 1):
+        sessions.make(b"", _TYPE, f"maker {number}")
     with pytest.raises(LimitExceeded):
         sessions.make(b"", _TYPE)
     assert sessions.get(first.session_id).data == b"first"
@@ -97,3 +97,13 @@ def test_nobody_writes_for_ever(sessions: RendezvousSessions) -> None:
         sessions.write_once(session.session_id, str(number), session.sequence_token, b"")
     with pytest.raises(LimitExceeded):
         sessions.write_once(session.session_id, "one more", session.sequence_token, b"")
+
+
+def test_nobody_takes_all_the_spots(sessions: RendezvousSessions, clock: ManualClock) -> None:
+    for _ in range(limits.rendezvous_sessions_of_one_max):
+        sessions.make(b"1", _TYPE, "@greedy:here.example")
+    with pytest.raises(LimitExceeded):
+        sessions.make(b"1", _TYPE, "@greedy:here.example")
+    sessions.make(b"1", _TYPE, "@alice:here.example")
+    clock.advance(limits.rendezvous_lifetime_ms)
+    sessions.make(b"1", _TYPE, "@greedy:here.example")
