@@ -237,6 +237,7 @@ pushers_per_user_max = 100
 push_journal_max = 20
 push_pending_max = 100
 push_active_max = 64
+push_active_of_one_max = 4
 push_wait_ms_min = 1_000
 push_wait_ms_max = 3_600_000
 push_age_ms_max = 86_400_000

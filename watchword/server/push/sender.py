@@ -12,7 +12,8 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -83,6 +84,7 @@ class PushSender:
         self._entropy = entropy
         self._queues: dict[int, _Queue] = {}
         self._active = asyncio.Semaphore(limits.push_active_max)
+        self._of_user: dict[UserId, tuple[asyncio.Semaphore, int]] = {}
         self._group: asyncio.TaskGroup | None = None
 
     def start(self, group: asyncio.TaskGroup) -> None:
@@ -134,11 +136,26 @@ class PushSender:
         try:
             while queue.waiting:
                 await self._clock.sleep(queue.pusher.retry_after_ts - self._clock.now_ms())
-                async with self._active:
+                async with self._turn(queue.pusher.key.user_id), self._active:
                     await self._supervised(queue, queue.waiting[0])
         finally:
             if queue.task is me:
                 queue.task = None
+
+    @asynccontextmanager
+    async def _turn(self, user_id: UserId) -> AsyncIterator[None]:
+        """Wait until few enough gateways of a user are being told: whoever has many slow ones holds up himself alone."""
+        turns, users = self._of_user.get(user_id, (asyncio.Semaphore(limits.push_active_of_one_max), 0))
+        self._of_user[user_id] = turns, users + 1
+        try:
+            async with turns:
+                yield
+        finally:
+            users = self._of_user[user_id][1] - 1
+            if users:
+                self._of_user[user_id] = turns, users
+            else:
+                del self._of_user[user_id]
 
     async def _supervised(self, queue: _Queue, notice: Notice) -> None:
         try:

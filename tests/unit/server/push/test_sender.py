@@ -1,8 +1,11 @@
 """From the event to a gateway that is really there."""
 
+import asyncio
+
 import pytest
 
 from tests.unit.server.push.world import ALICE, BOB, Gateway, PushWorld, pusher, set_pusher
+from tests.unit.server.rooms.world import CAROL
 from watchword.base import limits
 
 
@@ -184,6 +187,33 @@ async def test_a_gateway_in_a_private_network_is_not_asked(world: PushWorld, gat
         await world.caught_up()
         await world.later(0)
         assert await journal(world) == ["failed: the address is not one we connect to"]
+
+
+async def test_many_gateways_that_do_not_answer_hold_up_their_user_alone(
+    world: PushWorld, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "push_active_max", 3)
+    monkeypatch.setattr(limits, "push_active_of_one_max", 2)
+    world.rebuild_push()
+    room = await world.public_room(BOB, CAROL)
+
+    connected = asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/_matrix/push/v1/notify"
+        for number in range(4):
+            await set_pusher(world, BOB, pusher(gateway, f"slow {number}", data={"url": url}))
+        async with world.pushing():
+            await world.send(ALICE, room)
+            await connected.wait()
+            await set_pusher(world, CAROL, pusher(gateway))
+            event = await world.send(ALICE, room)
+            assert await gateway.events(1) == [event]
 
 
 async def test_numbers_of_any_size_are_told(world: PushWorld, gateway: Gateway) -> None:
