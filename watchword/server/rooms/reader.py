@@ -80,14 +80,15 @@ class RoomReader:
         return () if room is None else list(room.members.servers)
 
     async def servers_at(self, room_id: RoomId, position: Position) -> Collection[ServerName]:
-        """Servers with a joined user after the change at a position, this one among them.
+        """Servers with a joined user after the change at a position; perhaps this one, although nobody of it is there yet.
 
-        Costs nothing where the state has not changed since; else a look at what has, and only if a member event was among it.
+        Costs nothing where the state has not changed since, or nobody from elsewhere has anything to do with the room; else a
+        look at what has changed, and only if a member event was among it.
         """
         room = await self.registry.find(room_id)
         if room is None:
             return ()
-        if position >= room.last_state_position:
+        if position >= room.last_state_position or not room.members.has_strangers:
             return list(room.members.servers)
         then = room.servers_then
         if then is None or not then.begin <= position < then.end:

@@ -33,7 +33,10 @@ KEPT_TYPES = (*LOADED_TYPES, event_types.THIRD_PARTY_INVITE, event_types.SERVER_
 
 @dataclass(slots=True)
 class Members:
-    """Who is in the room: joined and invited users, and how many are joined per server."""
+    """Who is in the room: joined and invited users, and how many are joined per server.
+
+    has_strangers: whether a user of another server has, or had (as far as memory goes), a membership of any kind.
+    """
 
     local_server: ServerName
     membership: dict[UserId, str] = field(default_factory=dict)
@@ -41,6 +44,7 @@ class Members:
     joined_local: set[UserId] = field(default_factory=set)
     invited: set[UserId] = field(default_factory=set)
     servers: dict[ServerName, int] = field(default_factory=dict)
+    has_strangers: bool = field(default=False, compare=False)
 
     def set(self, user_id: UserId, membership: str | None) -> None:
         """Take a membership over; None removes it."""
@@ -55,6 +59,8 @@ class Members:
             del self.membership[user_id]
             return
         self.membership[user_id] = membership
+        if old is None and not self.has_strangers:
+            self.has_strangers = domain_of(user_id) != self.local_server
         if membership == "join":
             self._count(user_id, 1)
         elif membership == "invite":
