@@ -55,8 +55,8 @@ protocols: [bridged]
 """
 _PATIENCE_SECONDS = 20
 _QUIET_TURNS = 5
-# Whoever is to be refused must be known first.
-_LEARNT = frozenset({"federation_server_keys", "federation_key_answers"})
+# Whoever is to be refused must be known first; and what an administrator tries in vain is written down.
+_LEARNT = frozenset({"federation_server_keys", "federation_key_answers", "audit_log"})
 _DAY_MS = 86_400_000
 
 

@@ -43,6 +43,8 @@ _TURNS = tuple(
 )
 _SERVER_TURNS = ("near", "far", "near", "far", *(role for role in SERVERS if role not in ("near", "far")))
 _SHOWN = 6
+# What administrators see of rooms, at their own doors alone.
+_KNOWN = {("admin", "secret name of the space")}
 
 
 def _operations(document: str) -> list[Operation]:
@@ -178,6 +180,7 @@ def _stray(row: Endpoint, stage: Stage, cast: Cast, role: str) -> None:
         answer = stage.ask(row.method, target, body, me.token, headers)
         # Somebody else's server, which is not there, may have been needed.
         assert answer.status < 500 or answer.status == 502, (row.method, target, body, answer)
-        assert not cast.told(role, answer.body), (row.method, target, cast.told(role, answer.body))
+        told = [secret for secret in cast.told(role, answer.body) if (role, secret) not in _KNOWN]
+        assert not told, (row.method, target, told)
 
     ask()
