@@ -20,7 +20,7 @@ _SECRET_TEXT = re.compile(
     r"(?P<name>(?:bearer|x-matrix)\s+|(?:access_token|refresh_token|login_token|token|password|secret|sig|signature|mac)"
     r"[\"']?\s*[=:]\s*[\"']?)(?P<value>[^\s\"'&,;)}\]]+)"
     # … or a token of ours or of another homeserver, wherever it stands.
-    r"|\b(?P<bare>(?:syt|syr|mct|mcr|syl|wwa|wwr)_[A-Za-z0-9_\-]{8,}|wst_[A-Za-z0-9_\-]{8,})",
+    r"|\b(?P<bare>(?:syt|syr|mct|mcr|syl|ww[acdlor])_[A-Za-z0-9_\-]{8,}|wst_[A-Za-z0-9_\-]{8,})",
     re.IGNORECASE,
 )
 

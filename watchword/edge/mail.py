@@ -11,7 +11,7 @@ import itertools
 import logging
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
@@ -53,7 +53,7 @@ class MailSettings:
     tls: TlsMode = TlsMode.STARTTLS
     port: int | None = None
     user: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     verify_certificates: bool = True
     extra_ca_file: str | None = None
     timeout_ms: int = limits.mail_timeout_ms

@@ -68,7 +68,7 @@ def test_secrets_are_blotted_out_wherever_they_are(as_json: bool) -> None:
                 "token": "hush-4",
                 "shared_secret": "hush-5",
                 "signing_key": b"hush-6",
-                "note": "syt_hush_7aaaaaa",
+                "note": "syt_hush_7aaaaaa wwc_hush_8aaaaaa wwd_hush_9aaaaaa wwl_hush_aaaaaaa",
                 "token_id": 5,
             },
         )

@@ -87,7 +87,7 @@ class AccountSettings:
     refreshable_token_lifetime_ms: int = 900_000
     session_lifetime_ms: int | None = None
     failed_logins_max: int = limits.failed_logins_max
-    shared_secret: str | None = None
+    shared_secret: str | None = field(default=None, repr=False)
     presence: bool = True
     public_base_url: str | None = None
     threepids: ThreepidSettings = field(default_factory=ThreepidSettings)
@@ -227,8 +227,8 @@ class Tokens:
 
     user_id: UserId
     device_id: DeviceId
-    access_token: str
-    refresh_token: str | None
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
     expires_in_ms: int | None
     session_id: int = 0
 

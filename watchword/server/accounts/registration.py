@@ -3,7 +3,7 @@
 A name is checked before anybody is asked to authenticate, and again in the transaction that makes the account.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from watchword.base.clock import Clock
 from watchword.base.entropy import Entropy
@@ -43,12 +43,12 @@ class Registration:
     """
 
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     device_id: DeviceId | None
     device_name: str | None
     wants_login: bool
     refreshable: bool
-    guest_token: str | None = None
+    guest_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

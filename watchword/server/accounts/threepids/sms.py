@@ -6,7 +6,7 @@ wants is the gateway's work.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -22,7 +22,7 @@ class SmsGateway:
 
     fetcher: Fetcher
     url: str
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     async def send(self, number: str, text: str) -> None:
         """Hand a text message to the gateway. Raises PeerError."""
