@@ -263,6 +263,15 @@ async def test_the_form_of_consent_may_lead_to_the_client_alone(world: World) ->
     assert "one of yours already" not in answer.text
 
 
+async def test_an_administrator_is_told_what_he_would_let_an_application_do(world: World) -> None:
+    await world.user()
+    client_id = await world.client()
+    browser = await world.browser().sign_in()
+    assert "administer this server" not in (await browser.get(authorize_url(client_id))).text
+    await world.accounts.admin.set_admin(ALICE, True)
+    assert "administer this server" in (await browser.get(authorize_url(client_id))).text
+
+
 async def test_a_device_that_exists_is_named_as_such(world: World) -> None:
     client_id = await world.client()
     await world.signed_in(client_id)
