@@ -163,6 +163,9 @@ class RoomRemovals:
     async def _save(self, removal: Removal) -> None:
         async with self.database.write() as tx:
             await tables.save_removal(tx, removal)
+            tx.after_commit(lambda: self._note(removal))
+
+    def _note(self, removal: Removal) -> None:
         if removal.ended_ts is None:
             self._open[removal.removal_id] = removal
         else:

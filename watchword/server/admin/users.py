@@ -63,7 +63,7 @@ class Users:
     # Looking
 
     async def target(self, requester: Requester, user_id: UserId, reach: Reach = ANYBODY) -> Account:
-        """An account that something may be done to. Raises BadRequest, NotFound, Forbidden."""
+        """An account that something may be done to. Raises Refusal."""
         account = await self.accounts.reader.account(user_id)
         refused = target_refusal(
             reach,

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from watchword.edge.requester import Requester
 from watchword.server.changes import AccountDeactivated, DeviceDeleted
 
 V3 = "/_matrix/client/v3"
@@ -177,16 +178,37 @@ async def test_whois_is_for_oneself_and_administrators(house: Any) -> None:
     assert (await house.call("GET", path, by=root)).body["devices"] == devices
 
 
-async def test_a_bridge_learns_whether_it_is_an_administrator(house: Any) -> None:
-    root = (await house.user("root", admin=True))["access_token"]
+async def test_the_right_of_an_administrator_is_given_to_accounts_alone(house: Any) -> None:
     me = (await house.user("alice"))["access_token"]
-    path = f"/_synapse/admin/v1/users/{ALICE}/admin"
-    assert (await house.call("GET", path, by=me)).status == 403
-    assert (await house.call("GET", path, by=root)).body == {"admin": False}
     assert await house.accounts.admin.set_admin(ALICE, True)
-    assert (await house.call("GET", path, by=me)).body == {"admin": True}
-    assert (await house.call("GET", path.replace("alice", "nobody"), by=root)).status == 404
+    assert (await house.call("GET", f"{V3}/admin/whois/@x:here.example", by=me)).status == 200
     assert not await house.accounts.admin.set_admin("@nobody:here.example", True)
+
+
+class _Also:
+    """Counts how often it was written, and undoes nothing."""
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    async def __call__(self, tx: Any) -> None:
+        self.written += 1
+
+
+async def test_what_else_is_to_be_written_is_written_with_each_effect_and_only_then(house: Any) -> None:
+    root = await house.user("root", admin=True)
+    await house.user("alice")
+    requester = Requester("@root:here.example", root["device_id"], 1, is_admin=True)
+    admin, also = house.accounts.admin, _Also()
+    await admin.set_locked(requester, ALICE, True, also=also)
+    await admin.set_suspended(requester, ALICE, True, also=also)
+    await admin.set_admin(ALICE, False, also=also)
+    await admin.change_password(ALICE, "another horse", log_out=True, keep=None, also=also)
+    await admin.deactivate(ALICE, erase=False, also=also)
+    assert also.written == 5
+    await admin.set_admin("@nobody:here.example", True, also=also)
+    await admin.deactivate(ALICE, erase=False, also=also)
+    assert also.written == 5
 
 
 async def test_an_openid_token_names_its_user_for_an_hour_and_opens_no_door(house: Any) -> None:

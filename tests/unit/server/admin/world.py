@@ -68,7 +68,7 @@ class AdminWorld:
         return made.tokens.access_token
 
     async def ask(
-        self, by: str | None, method: str, path: str, body: Any = None, *, raw: bytes | None = None, **query: Any
+        self, by: str | None, method: str, path: str, body: Any = None, /, *, raw: bytes | None = None, **query: Any
     ) -> Answer:
         """A request through the router. by: the name of who is logged in, or a token, or nobody."""
         data = raw if raw is not None else b"" if body is None else orjson.dumps(body)
@@ -80,13 +80,13 @@ class AdminWorld:
         assert isinstance(reply, Reply), reply
         return Answer(reply.status, orjson.loads(reply.body))
 
-    async def call(self, by: str | None, method: str, path: str, body: Any = None, **query: Any) -> Any:
+    async def call(self, by: str | None, method: str, path: str, body: Any = None, /, **query: Any) -> Any:
         """A request that must succeed; its body."""
         answer = await self.ask(by, method, path, body, **query)
         assert answer.status in (200, 201), (method, path, answer)
         return answer.body
 
-    async def get(self, path: str, **query: Any) -> Any:
+    async def get(self, path: str, /, **query: Any) -> Any:
         """What an administrator is shown."""
         return await self.call("root", "GET", path, **query)
 
