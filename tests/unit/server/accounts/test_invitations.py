@@ -62,3 +62,22 @@ def test_the_secret_of_a_link_stands_in_its_fragment() -> None:
     link = invitation_link("https://chat.example/", "s3cret")
     assert link == "https://chat.example/_watchword/register#token=s3cret"
     assert "s3cret" not in link.partition("#")[0]
+
+
+async def test_an_invitation_is_found_by_its_token_or_its_number(house: Any) -> None:
+    token = await house.invitation(label="choir")
+    invitations = house.accounts.invitations
+    assert (await invitations.one(token)).label == "choir"
+    assert (await invitations.one("~1")).label == "choir"
+    for name in ("1", "~2", "~", "~x", "~" + "9" * 30, "nonsense"):
+        assert await invitations.one(name) is None
+
+
+async def test_an_invitation_may_be_good_for_longer_and_for_more(house: Any) -> None:
+    token = await house.invitation(uses_allowed=1, expires_ts=house.clock.now_ms() + 1)
+    house.clock.advance(10)
+    assert not await house.accounts.invitations.is_valid(token)
+    await house.accounts.invitations.change(1, uses_allowed=3, expires_ts=None)
+    assert await house.accounts.invitations.is_valid(token)
+    with pytest.raises(BadRequest):
+        await house.accounts.invitations.change(1, uses_allowed=-1, expires_ts=None)

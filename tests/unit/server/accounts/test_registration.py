@@ -277,3 +277,10 @@ async def test_a_guest_becomes_a_user_once(houses: Any) -> None:
     sessions = [await begin(house, **wish), await begin(house, **wish)]
     assert (await finish(house, sessions[0], await house.invitation(), **wish)).status == 200
     assert (await finish(house, sessions[1], await house.invitation(), **wish)).status == 403
+
+
+async def test_an_account_without_a_password_can_be_logged_in_by_nobody_who_guesses(house: Any) -> None:
+    made = await house.accounts.registrar.register_as_operator("carol", None, admin=False, wants_login=False)
+    assert made.tokens is None
+    body = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": "carol"}, "password": ""}
+    assert (await house.call("POST", "/_matrix/client/v3/login", body)).status == 403

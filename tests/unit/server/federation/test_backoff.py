@@ -90,3 +90,21 @@ async def test_a_server_that_talks_but_does_not_answer_is_not_tried_at_its_every
             await backoff.failed(backoff.begin(B))
         clock.advance(1_000)
     assert 4 <= len(told) <= 6
+
+
+async def test_an_administrator_sees_who_does_not_answer_and_ends_the_wait(backoff: Backoff, clock: ManualClock) -> None:
+    woken: list[str] = []
+    backoff.listen(woken.append)
+    assert not backoff.retry_now(B)
+    assert await backoff.destination(B) is None
+    await backoff.failed(backoff.begin(B))
+    (found,) = await backoff.destinations("", 10)
+    assert (found.server_name, found.failures, found.failing_since_ts) == (B, 1, clock.now_ms())
+    assert await backoff.destinations(B, 10) == []
+    assert backoff.retry_now(B)
+    assert (backoff.wait_ms(B), woken) == (0, [B])
+    await backoff.succeeded(B)
+    (found,) = await backoff.destinations("", 10)
+    assert (found.failures, found.last_success_ts) == (0, clock.now_ms())
+    found_alone = await backoff.destination(B)
+    assert found_alone == found

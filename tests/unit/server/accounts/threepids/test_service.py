@@ -7,7 +7,7 @@ import pytest
 from tests.unit.server.accounts.threepids.conftest import Town
 from tests.unit.server.accounts.threepids.outside import IDENTITY
 from watchword.base import limits
-from watchword.base.errors import Forbidden
+from watchword.base.errors import BadRequest, Forbidden
 from watchword.protocol.ids import UserId
 from watchword.server.accounts.threepids import tables
 from watchword.server.accounts.threepids.commands import Credentials, OwnThreepid, Threepid
@@ -50,3 +50,20 @@ async def test_removing_from_a_stranger_changes_nothing(town: Town) -> None:
     bob: Any = UserId("@bob:here.example")
     assert not await town.house.accounts.threepids.delete(bob, owned, None)
     assert len(await town.house.accounts.threepids.of_user(ALICE)) == 1
+
+
+async def _nothing(_: object) -> None:
+    """Nothing else is to be written."""
+
+
+async def test_an_administrator_replaces_the_addresses_of_a_user(town: Town) -> None:
+    first, second, third = (Threepid("email", f"{name}@there.example") for name in ("a", "b", "c"))
+    threepids, bob = town.house.accounts.threepids, UserId("@bob:here.example")
+    await threepids.replace(ALICE, [first, second], _nothing)
+    await threepids.replace(ALICE, [second, second, third], _nothing)
+    assert {owned.threepid for owned in await threepids.of_user(ALICE)} == {second, third}
+    with pytest.raises(BadRequest):
+        await threepids.replace(bob, [first, third], _nothing)
+    assert await threepids.of_user(bob) == []
+    with pytest.raises(BadRequest):
+        await threepids.replace(bob, [Threepid("email", f"{number}@x") for number in range(50)], _nothing)
