@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from watchword.protocol import auth_rules, event_types
+from watchword.protocol import auth_rules, canonical_json, event_types
 from watchword.protocol.auth_event_selection import auth_state_keys
 from watchword.protocol.auth_state import AuthState
 from watchword.protocol.events import Pdu, StateKey
@@ -210,6 +210,15 @@ def already_so(room: RoomSnapshot, command: ChangeMembership) -> AlreadySo | Non
     if command.action in ("join", "invite", "ban") and now == command.membership:
         return AlreadySo(room.state[(event_types.MEMBER, command.target)])
     return None
+
+
+def already_set(current: Pdu | None, command: SendEvent) -> AlreadySo | None:
+    """A state event that says what its sender has said there last changes nothing; nothing is sent for it."""
+    if current is None or current.sender != command.sender or current.content != command.content:
+        return None
+    # What Python takes for equal may yet be another value: true and 1.
+    is_same = canonical_json.encode(current.content, strict=False) == canonical_json.encode(command.content, strict=False)
+    return AlreadySo(current.event_id) if is_same else None
 
 
 def _membership_refused(room: RoomSnapshot, command: ChangeMembership) -> Refused | None:

@@ -64,11 +64,34 @@ class RoomWriter:
         redacted = await self._redacted(command) if command.type == event_types.REDACTION else None
         if relation_of(command.content) is not None:
             return await self._send_related(command, redacted)
+        if command.state_key is not None and command.type != event_types.REDACTION:
+            return await self._send_state(command)
         return await self._submit(
             command.room_id,
             command.transaction,
             lambda room: decide.send_event(room, command, self.clock.now_ms(), redacted),
         )
+
+    async def _send_state(self, command: SendEvent) -> EventId:
+        """Send a state event, unless its sender has set the same there last."""
+        current: Pdu | None = None
+
+        async def prepare(room: Room) -> None:
+            nonlocal current
+            event_id = room.state.get((command.type, command.state_key or ""))
+            if event_id is None:
+                return
+            # What is on its way to the disk counts: only who has the pen sees that.
+            async with self.database.write(wait=False) as tx:
+                event = await self.events.one(tx, event_id)
+            if event is not None and event.redacted_by_nid is None:
+                current = event.pdu
+
+        def decision(room: Room) -> decide.Decision:
+            decided = decide.send_event(room, command, self.clock.now_ms())
+            return (isinstance(decided, Accepted) and decide.already_set(current, command)) or decided
+
+        return await self._submit(command.room_id, command.transaction, decision, prepare)
 
     async def _send_related(self, command: SendEvent, redacted: Pdu | None) -> EventId:
         """Send an event that relates to another: what it relates to is looked up under the room's lock."""

@@ -346,6 +346,21 @@ def test_what_is_not_so_yet_must_be_decided(action: str, membership: str) -> Non
     assert decide.already_so(a_room(bob=membership), ChangeMembership(ROOM, ALICE, BOB, action)) is None
 
 
+@pytest.mark.parametrize(
+    ("current", "is_same"),
+    [
+        (an_event("m.x", {"a": 1}), True),
+        (None, False),
+        (an_event("m.x", {"a": 1}, sender=BOB), False),
+        (an_event("m.x", {"a": 2}), False),
+        (an_event("m.x", {"a": True}), False),
+    ],
+)
+def test_state_is_set_already_if_its_sender_said_the_very_same_there_last(current: Pdu | None, is_same: bool) -> None:
+    done = decide.already_set(current, SendEvent(ROOM, ALICE, "m.x", {"a": 1}, ""))
+    assert done == (AlreadySo(EventId("$m.x")) if is_same else None)
+
+
 # The place in the room
 
 

@@ -114,6 +114,48 @@ async def test_a_transaction_id_that_is_too_long_is_refused(world: World) -> Non
     assert await world.refused(ALICE, "PUT", path, {"body": "x"}) == (400, "M_INVALID_PARAM")
 
 
+# State that is so already
+
+
+async def _topic(world: World, room_id: RoomId, topic: str, by: UserId = ALICE) -> str:
+    answer = await world.ask(by, "PUT", f"rooms/{room_id}/state/m.room.topic", {"topic": topic})
+    return str(answer["event_id"])
+
+
+async def test_state_that_is_so_already_is_not_sent_again(world: World) -> None:
+    room_id = await world.room()
+    first = await _topic(world, room_id, "tea")
+    position = world.log.position
+    assert await _topic(world, room_id, "tea") == first
+    assert world.log.position == position
+    other = await _topic(world, room_id, "cake")
+    assert await _topic(world, room_id, "tea") not in (first, other)
+
+
+async def test_state_set_twice_at_once_is_sent_once(world: World) -> None:
+    room_id = await world.room()
+    assert len(set(await asyncio.gather(*(_topic(world, room_id, "tea") for _ in range(5))))) == 1
+
+
+async def test_state_that_was_redacted_is_set_again(world: World) -> None:
+    room_id = await world.room()
+    path = f"rooms/{room_id}/state/m.odd"
+    first = (await world.ask(ALICE, "PUT", path, {}))["event_id"]
+    await world.ask(ALICE, "PUT", f"rooms/{room_id}/redact/{first}/t", {})
+    assert (await world.ask(ALICE, "PUT", path, {}))["event_id"] != first
+
+
+async def test_whoever_may_not_set_state_is_refused_though_it_is_so_already(world: World) -> None:
+    room_id = await world.public_room(BOB)
+    levels = await world.ask(ALICE, "GET", f"rooms/{room_id}/state/m.room.power_levels")
+    path = f"rooms/{room_id}/state/m.room.power_levels"
+    await world.ask(ALICE, "PUT", path, {**levels, "events": {"m.room.topic": 0}})
+    await _topic(world, room_id, "tea", BOB)
+    await world.ask(ALICE, "PUT", path, levels)
+    body = {"topic": "tea"}
+    assert (await world.refused(BOB, "PUT", f"rooms/{room_id}/state/m.room.topic", body))[0] == 403
+
+
 # Pipelining
 
 
