@@ -19,6 +19,7 @@ _PLANTED: Mapping[str, tuple[str, str]] = {
     "inside": ("watchword.server.rooms.commands", "watchword.server.rooms.decide"),
     "pure": ("watchword.protocol.planted", "time"),
     "tables-accounts": ("watchword.server.rooms.planted", "watchword.server.accounts.tables"),
+    "tables-admin": ("watchword.server.rooms.planted", "watchword.server.admin.tables"),
     "tables-appservices": ("watchword.server.sync.planted", "watchword.server.appservices.tables"),
     "tables-e2ee": ("watchword.server.sync.planted", "watchword.server.e2ee.tables"),
     "tables-media": ("watchword.server.sync.planted", "watchword.server.media.tables"),
