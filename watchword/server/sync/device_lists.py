@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from watchword.protocol.ids import UserId
 from watchword.server.e2ee.reader import E2eeReader
 from watchword.server.rooms.reader import RoomReader
+from watchword.server.rooms.room import Room
 from watchword.storage import Position
 
 
@@ -29,6 +30,14 @@ class DeviceLists:
 
     rooms: RoomReader
     e2ee: E2eeReader
+
+    async def joined_at(self, room: Room, position: Position) -> set[UserId]:
+        """Who was in a room at a position: whoever left then is not told who came later."""
+        joined, until = frozenset(room.members.joined), Position(room.last_state_position)
+        async with self.rooms.database.read() as tx:
+            changed = await self.rooms.member_changes(tx, room, position, until)
+        there = {user_id for user_id, (was, _) in changed.items() if was == "join"}
+        return there | (joined - changed.keys())
 
     async def changes(
         self, user_id: UserId, span: tuple[Position, Position], members: MemberChanges

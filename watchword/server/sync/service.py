@@ -319,7 +319,7 @@ class SyncService:
         if not fresh and not (request.sync_filter.include_leave and (since is None or request.full_state)):
             return
         if fresh and (event_types.ENCRYPTION, "") in room.state:
-            response.members.maybe_left.update(room.members.joined)
+            response.members.maybe_left.update(await self.device_lists.joined_at(room, row.position))
         reader = Reader(request.requester.user_id, request.requester.device_id)
         until = Position(min(window.until, row.position))
         if since is not None:

@@ -93,6 +93,14 @@ async def test_for_whoever_leaves_all_the_others_have_left(with_devices: World) 
     assert await lists(with_devices, since, BOB) == {"changed": [], "left": [ALICE, CAROL]}
 
 
+async def test_whoever_left_is_not_told_who_came_later(with_devices: World) -> None:
+    room_id = await with_devices.public_room(BOB, **ENCRYPTED)
+    since = await token(with_devices, BOB)
+    await with_devices.ask(ALICE, "POST", f"rooms/{room_id}/ban", {"user_id": BOB})
+    await with_devices.join(CAROL, room_id)
+    assert await lists(with_devices, since, BOB) == {"changed": [], "left": [ALICE]}
+
+
 async def test_whoever_shares_another_room_has_not_left(with_devices: World) -> None:
     room_id = await with_devices.public_room(BOB, **ENCRYPTED)
     with_devices.clock.advance(1)

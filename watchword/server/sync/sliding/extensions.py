@@ -206,7 +206,7 @@ class Extensions:
             if row.membership == "join":
                 await self._in_room(changes, room, telling.reader.user_id, window)
             elif row.membership in ("leave", "ban"):
-                changes.maybe_left.update(room.members.joined)
+                changes.maybe_left.update(await self.device_lists.joined_at(room, row.position))
         return changes
 
     async def _in_room(self, changes: MemberChanges, room: Room, user_id: UserId, window: Window) -> None:
