@@ -68,16 +68,24 @@ class ServedEvents:
         return [event for event in events if event.event_id in visible]
 
     async def _was_in(self, room: Room, origin: ServerName, event_ids: Sequence[EventId]) -> bool:
-        """Whether a user of the server was joined before each of these events. Costs a pass over the room's state for each."""
+        """Whether a user of the server was joined before each of these events, or they came before the last one left.
+
+        Costs a pass over the room's state for each that came later.
+        """
         if not 0 < len(event_ids) <= limits.prev_events_max:
             return False
         async with self.database.read() as tx:
             events = (await self.events.many(tx, event_ids)).values()
             if len(events) < len(set(event_ids)):
                 return False
+            joined = (await self._stays(tx, room, origin))[0].intervals
+            left_at = joined[-1].end if joined else 0
             for event in events:
                 if event.pdu.room_id != room.room_id or event.flags & records.OUTLIER:
                     return False
+                # What stands beside his join, on a fork, has no state with him in it, and yet the kick builds on it.
+                if event.ordering is not None and event.position < left_at:
+                    continue
                 state = await history.state_before(tx, room.room_nid, event)
                 members = await self.events.many(tx, [state[key] for key in member_keys_of(state, origin)])
                 if not any(each.pdu.content.get("membership") == "join" for each in members.values()):

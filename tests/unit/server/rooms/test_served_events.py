@@ -42,6 +42,23 @@ async def test_whose_last_user_was_kicked_learns_what_came_before_the_kick(netwo
         await rooms.backfill(b.name, room_id, [before, after], 10)
 
 
+async def test_whose_last_user_was_kicked_learns_what_was_said_beside_his_join(
+    network: Network, a: Stack, b: Stack, c: Stack
+) -> None:
+    room_id = await shared_room(network, a, c)
+    beside = [await a.say(room_id, f"beside the join {number}") for number in range(2)]
+    a.owed.clear()
+    await b.join(room_id, "bob", c)
+    await network.settle()
+    assert (await a.membership(room_id, b.user("bob")), await b.stored(beside[0])) == ("join", None)
+    await a.change(room_id, "kick", b.user("bob"))
+    await network.settle()
+    assert (await b.room(room_id)).members.membership[b.user("bob")] == "leave"
+    rooms = a.rooms.remote.for_servers
+    assert await rooms.state_ids(b.name, room_id, beside[0])
+    assert await rooms.backfill(b.name, room_id, [beside[1]], 10)
+
+
 async def test_only_servers_in_the_room_may_read_it(network: Network, a: Stack, b: Stack, c: Stack) -> None:
     room_id = await shared_room(network, a, b)
     event_id = await a.say(room_id, "hello")
