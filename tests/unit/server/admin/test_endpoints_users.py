@@ -164,3 +164,57 @@ async def test_an_invitation_may_be_for_ever_and_for_everybody(world: AdminWorld
 async def test_user_ids_are_read_before_anything_else(world: AdminWorld) -> None:
     assert (await world.ask("root", "GET", f"{USERS}/{quoted('nonsense')}")).errcode == "M_INVALID_PARAM"
     assert (await world.ask("root", "GET", f"{USERS}/{quoted('@x:there.example')}")).errcode == "M_INVALID_PARAM"
+
+
+# What suspension leaves. Spec: client-server-api#account-suspension
+
+
+async def _suspended_member(world: AdminWorld) -> tuple[str, str, str]:
+    """A public room of Bob's with Alice in it, who is suspended then; (room, an event of Alice's, one of Bob's)."""
+    room_id = await world.room("bob", preset="public_chat", power_level_content_override={"redact": 0})
+    await world.call("alice", "POST", f"{V3}/rooms/{quoted(room_id)}/join", {})
+    hers, his = await world.say("alice", room_id, "hers"), await world.say("bob", room_id, "his")
+    await world.call("root", "PUT", f"{USERS}/{ALICE}/suspended", {"suspended": True})
+    return room_id, hers, his
+
+
+async def test_a_suspended_user_reads_leaves_redacts_what_is_hers_and_keeps_her_keys(world: AdminWorld) -> None:
+    room_id, hers, _ = await _suspended_member(world)
+    other = await world.room("bob", invite=[ALICE])
+    room = f"{V3}/rooms/{quoted(room_id)}"
+    messages = await world.call("alice", "GET", f"{room}/messages", dir="b")
+    assert {"hers", "his"} <= {event["content"].get("body") for event in messages["chunk"]}
+    await world.call("alice", "GET", f"{V3}/sync")
+    await world.call("alice", "POST", f"{room}/receipt/m.read/{quoted(hers)}", {})
+    await world.call("alice", "PUT", f"{room}/redact/{quoted(hers)}/1", {})
+    backup = {"algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": {"public_key": "x", "signatures": {}}}
+    await world.call("alice", "POST", f"{V3}/room_keys/version", backup)
+    letter = {"messages": {ALICE: {"*": {"transaction_id": "t"}}}}
+    await world.call("alice", "PUT", f"{V3}/sendToDevice/m.key.verification.request/1", letter)
+    await world.call("alice", "PUT", f"{room}/state/m.room.member/{quoted(ALICE)}", {"membership": "leave"})
+    await world.call("alice", "POST", f"{V3}/rooms/{quoted(other)}/leave", {})
+    assert (await world.call("alice", "GET", f"{V3}/joined_rooms"))["joined_rooms"] == []
+    await world.call("alice", "POST", f"{V3}/logout", {})
+
+
+async def test_a_suspended_user_says_nothing_and_brings_nobody_in(world: AdminWorld) -> None:
+    room_id, hers, his = await _suspended_member(world)
+    open_room = await world.room("bob", preset="public_chat")
+    room = f"{V3}/rooms/{quoted(room_id)}"
+    for method, path, body in (
+        ("PUT", f"{room}/send/m.room.message/9", {"msgtype": "m.text", "body": "x"}),
+        ("PUT", f"{room}/state/m.room.topic/", {"topic": "x"}),
+        ("PUT", f"{room}/state/m.room.member/{quoted(ALICE)}", {"membership": "join"}),
+        ("PUT", f"{room}/redact/{quoted(his)}/9", {}),
+        ("PUT", f"{room}/send/m.room.redaction/8", {"redacts": his}),
+        ("POST", f"{room}/invite", {"user_id": ROOT}),
+        ("POST", f"{room}/kick", {"user_id": BOB}),
+        ("POST", f"{V3}/join/{quoted(open_room)}", {}),
+        ("POST", f"{V3}/knock/{quoted(open_room)}", {}),
+        ("POST", f"{V3}/createRoom", {}),
+        ("POST", f"{room}/upgrade", {"new_version": "12"}),
+        ("PUT", f"{V3}/profile/{ALICE}/displayname", {"displayname": "x"}),
+    ):
+        answer = await world.ask("alice", method, path, body)
+        assert (answer.status, answer.errcode) == (403, "M_USER_SUSPENDED"), (method, path, answer.body)
+    await world.call("alice", "PUT", f"{room}/send/m.room.redaction/7", {"redacts": hers})
