@@ -67,7 +67,7 @@ class Pages:
                     break
                 fetched = True
                 page = await self._page(room, wanted, start)
-        shown = await self._wanted(room, wanted, page.events)
+        shown = await self._wanted(page.view, wanted, page.events)
         end = page.end
         if end is None and wanted.backwards and (fetched or page.events):
             below = (page.events[-1].ordering or 1) - 1 if page.events else start
@@ -85,13 +85,18 @@ class Pages:
             parts.append(b'"state":[' + b",".join(await self._senders(page.view, shown, now_ms)) + b"]")
         return b"{" + b",".join(parts) + b"}"
 
-    async def _wanted(self, room: Room, wanted: PageRequest, events: Sequence[StoredEvent]) -> list[StoredEvent]:
-        """Those that the filter allows."""
-        allowed = [event for event in events if wanted.event_filter.allows(event.pdu)]
+    async def _wanted(self, view: RoomView, wanted: PageRequest, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Those that the filter allows, without messages of users whom the reader ignores: /sync has left them out too."""
+        ignored = await self.reader.bundles.ignored_in(view)
+        allowed = [
+            event
+            for event in events
+            if (event.pdu.sender not in ignored or event.pdu.state_key is not None) and wanted.event_filter.allows(event.pdu)
+        ]
         if not wanted.event_filter.asks_for_relations:
             return allowed
         async with self.database.read() as tx:
-            related = await self.reader.related_by(tx, room, wanted.event_filter, allowed)
+            related = await self.reader.related_by(tx, view.room, wanted.event_filter, allowed)
         return [event for event in allowed if related is None or event.event_id in related]
 
     async def _page(self, room: Room, wanted: PageRequest, start: int) -> Page:
@@ -129,8 +134,8 @@ class Pages:
             after = await self.reader.timeline(
                 view, tx, (event.ordering, records.FOREVER), wanted.limit - half, backwards=False
             )
-        events_before = await self._wanted(view.room, wanted, before.events)
-        events_after = await self._wanted(view.room, wanted, after.events)
+        events_before = await self._wanted(view, wanted, before.events)
+        events_after = await self._wanted(view, wanted, after.events)
         last = after.events[-1] if after.events else event
         state = dict(await self.reader.state_before(view.room, last))
         if last.pdu.state_address is not None:

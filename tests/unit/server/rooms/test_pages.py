@@ -70,6 +70,14 @@ async def test_a_filter_leaves_events_out(world: World, room_id: RoomId) -> None
     assert bodies(page["chunk"]) == ["6", "4", "2", "0"]
 
 
+async def test_messages_of_ignored_users_are_left_out_and_their_state_is_not(world: World, room_id: RoomId) -> None:
+    await world.ask(ALICE, "PUT", f"user/{ALICE}/account_data/m.ignored_user_list", {"ignored_users": {BOB: {}}})
+    page = await world.messages(ALICE, room_id, limit=1000)
+    assert bodies(page["chunk"]) == ["7", "5", "3", "1"]
+    assert BOB in {event["sender"] for event in page["chunk"] if event["type"] == "m.room.member"}
+    assert bodies((await world.messages(BOB, room_id, limit=2))["chunk"]) == ["7", "6"]
+
+
 async def test_lazy_loading_gives_the_senders(world: World, room_id: RoomId) -> None:
     page = await world.messages(ALICE, room_id, limit=1, filter='{"lazy_load_members":true}')
     assert [event["state_key"] for event in page["state"]] == [ALICE]
@@ -154,6 +162,14 @@ async def test_the_state_of_context_is_that_after_its_last_event(world: World, r
     assert await topic(0) == ["in"]
     assert await topic(1) == ["last"]
     assert await topic(4) == ["beyond"]
+
+
+async def test_context_spares_an_event_of_an_ignored_user_alone(world: World, room_id: RoomId) -> None:
+    two = (await said(world, room_id))[2]
+    await world.ask(ALICE, "PUT", f"user/{ALICE}/account_data/m.ignored_user_list", {"ignored_users": {BOB: {}}})
+    found = await context(world, room_id, two)
+    assert bodies(found["events_before"]) == ["1"]
+    assert bodies(found["events_after"]) == ["3", "5", "7"]
 
 
 async def test_the_filter_of_context_spares_the_event_itself(world: World, room_id: RoomId) -> None:
