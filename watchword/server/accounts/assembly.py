@@ -121,6 +121,7 @@ def assemble_accounts(
     login_tokens = LoginTokens(database, clock, entropy, settings, uia)
     reader = AccountReader(database, log, clock, ports.unknown_users)
     last_seen = LastSeen(database, clock)
+    presence = PresenceBook(database, log, clock, settings.server_name, enabled=settings.presence)
     registrar = Registrar(database, log, clock, entropy, settings, passwords, sessions, invitations, uia, ports.appservices)
     return Accounts(
         settings=settings,
@@ -133,9 +134,9 @@ def assemble_accounts(
         logins=Logins(database, settings, sessions, password_check, ports.appservices, ports.cross_signing, login_tokens),
         sessions=sessions,
         devices=Devices(database, log, clock, sessions),
-        profiles=Profiles(database, log, settings, reader, ports.remote_profiles, ports.profile_visibility),
+        profiles=Profiles(database, log, settings, reader, ports.remote_profiles, presence, ports.profile_visibility),
         user_data=UserData(database, log),
-        presence=PresenceBook(database, log, clock, settings.server_name, enabled=settings.presence),
+        presence=presence,
         admin=AccountAdmin(database, log, clock, entropy, settings, reader, passwords, sessions, threepids, last_seen),
         last_seen=last_seen,
         passwords=passwords,

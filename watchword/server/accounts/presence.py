@@ -25,6 +25,7 @@ class PresenceBook:
         self._clock = clock
         self._server_name = server_name
         self._states: dict[UserId, PresenceState] = {}
+        self._shown: dict[UserId, dict[str, str]] = {}
         self.enabled = enabled
 
     def state(self, user_id: UserId) -> PresenceState | None:
@@ -42,7 +43,7 @@ class PresenceBook:
         if state.status_msg is not None:
             content["status_msg"] = state.status_msg
         content["currently_active"] = state.currently_active
-        return content
+        return {**content, **self._shown.get(user_id, {})}
 
     async def set(self, user_id: UserId, presence: str, status_msg: str | None) -> None:
         """A user says how he is; the time of activity is now. Raises BadRequest. Without effect if presence is off.
@@ -75,11 +76,27 @@ class PresenceBook:
         if self.enabled and presence_refusal(state.presence, state.status_msg) is None:
             await self._become(user_id, state)
 
+    async def show(self, user_id: UserId, field: str, value: str | None) -> None:
+        """A local user's name or picture became another, or none: that is told with the presence of whoever was seen.
+
+        Spec: client-server-api#events-on-change-of-profile-information
+        """
+        if user_id not in self._states:
+            return
+        shown = self._shown.setdefault(user_id, {})
+        shown.pop(field, None)
+        if value is not None:
+            shown[field] = value
+        async with self._database.write() as tx:
+            await self._log.append(tx, PresenceChanged(user_id))
+
     async def _become(self, user_id: UserId, state: PresenceState) -> None:
         known = self._states.pop(user_id, None)
         self._states[user_id] = state
         while len(self._states) > limits.presence_users_max:
-            del self._states[next(iter(self._states))]
+            forgotten = next(iter(self._states))
+            del self._states[forgotten]
+            self._shown.pop(forgotten, None)
         if known is not None and _looks_same(known, state):
             return
         async with self._database.write() as tx:

@@ -14,10 +14,13 @@ from watchword.server.accounts import tables_user_data
 from watchword.server.accounts.commands import AccountSettings
 from watchword.server.accounts.decide import profile_bytes, profile_key_refusal, profile_value_refusal
 from watchword.server.accounts.ports import ProfileVisibility, RemoteProfiles
+from watchword.server.accounts.presence import PresenceBook
 from watchword.server.accounts.reader import AccountReader
 from watchword.server.accounts.stored_json import stored_json
 from watchword.server.changes import Change, ProfileChanged
 from watchword.storage import Database, Log
+
+_SHOWN_FIELDS = ("displayname", "avatar_url")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Profiles:
     settings: AccountSettings
     reader: AccountReader
     remote: RemoteProfiles
+    presence: PresenceBook
     visibility: ProfileVisibility | None = None
 
     async def profile(self, requester: Requester | None, user_id: UserId, field: str | None = None) -> Mapping[str, Any]:
@@ -107,6 +111,8 @@ class Profiles:
                 raise BadRequest("M_PROFILE_TOO_LARGE", "A profile has at most 64 KiB.")
             await tables_user_data.set_profile_field(tx, user_id, field, encoded)
             await self.log.append(tx, ProfileChanged(user_id, field))
+        if field in _SHOWN_FIELDS:
+            await self.presence.show(user_id, field, value if isinstance(value, str) else None)
 
     async def delete_field(self, requester: Requester, user_id: UserId, field: str) -> None:
         """Take one field away; harmless if it is not set. Raises Forbidden, BadRequest.
@@ -118,8 +124,11 @@ class Profiles:
         if refused is not None:
             raise refused.error()
         async with self.database.write() as tx:
-            if await tables_user_data.delete_profile_field(tx, user_id, field):
+            deleted = await tables_user_data.delete_profile_field(tx, user_id, field)
+            if deleted:
                 await self.log.append(tx, ProfileChanged(user_id, field))
+        if deleted and field in _SHOWN_FIELDS:
+            await self.presence.show(user_id, field, None)
 
 
 def _require_own(requester: Requester, user_id: UserId, field: str) -> None:

@@ -27,6 +27,25 @@ async def test_a_status_is_set_and_seen_by_those_who_share_a_room(house: Any) ->
     assert (await house.call("GET", STATUS, by=bob)).body == expected
 
 
+async def test_a_new_name_or_picture_is_told_with_the_presence_of_whoever_was_seen(house: Any) -> None:
+    me = (await house.user("alice"))["access_token"]
+    profile = f"/_matrix/client/v3/profile/{ALICE}"
+    await house.call("PUT", f"{profile}/displayname", {"displayname": "A"}, by=me)
+    await house.call("PUT", STATUS, {"presence": "online"}, by=me)
+    assert "displayname" not in house.accounts.presence.content(ALICE)
+    position = house.log.position
+    await house.call("PUT", f"{profile}/displayname", {"displayname": "Alice"}, by=me)
+    await house.call("PUT", f"{profile}/avatar_url", {"avatar_url": "mxc://here.example/a"}, by=me)
+    await house.call("PUT", f"{profile}/m.tz", {"m.tz": "Europe/Berlin"}, by=me)
+    assert [logged.change for logged in house.log.recent(position, house.log.position)].count(PresenceChanged(ALICE)) == 2
+    content = house.accounts.presence.content(ALICE)
+    assert (content["presence"], content["displayname"], content["avatar_url"]) == ("online", "Alice", "mxc://here.example/a")
+    await house.call("PUT", STATUS, {"presence": "unavailable"}, by=me)
+    await house.call("DELETE", f"{profile}/avatar_url", by=me)
+    content = house.accounts.presence.content(ALICE)
+    assert (content["presence"], content["displayname"], content.get("avatar_url")) == ("unavailable", "Alice", None)
+
+
 async def test_nobody_sets_another_users_presence(house: Any) -> None:
     await house.user("alice")
     bob = (await house.user("bob"))["access_token"]
