@@ -80,7 +80,7 @@ class RoomFollower:
 
     def _concerns(self, change: Change) -> bool:
         if isinstance(change, EventAppended):
-            return self._is_own_join(change) or self._is_own_leave(change)
+            return self._is_own_leave(change) or (self._is_own_join(change) and self.transfer.may_replace(change.room_id))
         return isinstance(change, _CONCERN) or (isinstance(change, OutOfBandMembership) and self._is_own_leave(change))
 
     def _is_own_leave(self, change: EventAppended | OutOfBandMembership) -> bool:
@@ -115,7 +115,7 @@ class RoomFollower:
             case AccountDeactivated(user_id=user_id):
                 await self._leave_all(user_id)
             case EventAppended() if self._is_own_join(change):
-                await self.transfer.joined(change)
+                return await self.transfer.joined(change)
             case EventAppended() | OutOfBandMembership() if self._is_own_leave(change):
                 await self._forget(change)
             case _:

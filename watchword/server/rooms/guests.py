@@ -7,7 +7,7 @@ Spec: client-server-api#guest-access
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from watchword.base.clock import Clock
 from watchword.base.errors import Forbidden, StorageError, WatchwordError
@@ -53,7 +53,10 @@ async def _lets_guests_in(reader: RoomReader, room: Room) -> bool:
 
 @dataclass
 class RoomGuests:
-    """Follows rooms, and makes this server's guests leave those that do not admit them any more. Run `run` once."""
+    """Follows rooms, and makes this server's guests leave those that do not admit them any more. Run `run` once.
+
+    followed: the position up to which this run has acted.
+    """
 
     database: Database
     log: Log[Change]
@@ -61,6 +64,7 @@ class RoomGuests:
     writer: RoomWriter
     accounts: AccountReader
     clock: Clock
+    followed: Position = field(default=Position(0))
 
     async def run(self) -> None:
         """Act on what comes, for ever. A step that is repeated finds nobody to send away."""
@@ -82,27 +86,31 @@ class RoomGuests:
             try:
                 # Several changes of one room are one: what counts is how it is now.
                 rooms = {_room_of(change) for _, change in batch if _concerns(change)}
+                acted = False
                 for room_id in rooms:
-                    await self._send_away(room_id)
-                if rooms or batch[-1].position - saved >= _CURSOR_LAG_MAX:
+                    acted |= await self._send_away(room_id)
+                if acted or batch[-1].position - saved >= _CURSOR_LAG_MAX:
                     saved = await self._save(batch[-1].position)
             except StorageError as error:
                 logger.warning("The database refused; guests are looked after again soon.", extra={"cause": str(error)})
                 await self.clock.sleep(_REFUSED_PAUSE_MS)
             else:
-                cursor = batch[-1].position
+                cursor = self.followed = batch[-1].position
 
     async def _save(self, cursor: Position) -> Position:
         async with self.database.write() as tx:
             await self.log.move_cursor(tx, NAME, cursor)
         return cursor
 
-    async def _send_away(self, room_id: RoomId) -> None:
+    async def _send_away(self, room_id: RoomId) -> bool:
+        """Whether there was anybody to send away."""
         room = await self.reader.room(room_id)
         if room is None or not room.is_alive or await _lets_guests_in(self.reader, room):
-            return
-        for user_id in sorted(await self.accounts.guests_among(room.members.joined_local)):
+            return False
+        guests = sorted(await self.accounts.guests_among(room.members.joined_local))
+        for user_id in guests:
             await self._leave(room_id, user_id)
+        return bool(guests)
 
     async def _leave(self, room_id: RoomId, user_id: UserId) -> None:
         try:

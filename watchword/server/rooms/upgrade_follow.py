@@ -44,19 +44,26 @@ class RoomTransfer:
     user_data: UserData
     push_rules: RoomPushRules
 
-    async def joined(self, change: EventAppended) -> None:
-        """A local user joined a room, or renewed his member event there."""
+    def may_replace(self, room_id: RoomId) -> bool:
+        """Whether a room may be one that replaces another. Costs nothing: most do not."""
+        room = self.reader.registry.at_hand(room_id)
+        create = None if room is None else room.current(event_types.CREATE)
+        return create is None or "predecessor" in create.content
+
+    async def joined(self, change: EventAppended) -> bool:
+        """A local user joined a room, or renewed his member event there. Whether there was anything to copy."""
         room = await self.reader.room(change.room_id)
         old = None if room is None else await self._predecessor(room)
         if old is None or change.state_key is None or await self._was_joined(change.event_id):
-            return
+            return False
         user_id = UserId(change.state_key)
         row = await self.reader.membership_of(user_id, old)
         if row is None or row.forgotten or row.membership not in ("join", "leave"):
-            return
+            return False
         await self._copy_account_data(user_id, old, change.room_id)
         await self._copy_direct(user_id, old, change.room_id)
         await self.push_rules.copy_room_rules(user_id, old, change.room_id)
+        return True
 
     async def _predecessor(self, room: Room) -> RoomId | None:
         create = room.current(event_types.CREATE)

@@ -13,7 +13,7 @@ from watchword.protocol.ids import DeviceId, RoomId, UserId
 from watchword.server.accounts import registration
 from watchword.server.accounts.commands import CreateAccount
 from watchword.server.changes import StateChanged
-from watchword.server.rooms.guests import NAME, RoomGuests
+from watchword.server.rooms.guests import RoomGuests
 
 GUEST = UserId("@guest:here.example")
 VISITOR = Requester(GUEST, DeviceId("G"), 9, kind=Kind.GUEST)
@@ -40,16 +40,11 @@ async def looking_after(world: World) -> AsyncIterator[None]:
         async with world.database.write() as tx:
             last = await world.log.append(tx, StateChanged(RoomId("!nowhere:here.example"), []))
         async with asyncio.timeout(10):
-            while await cursor(world) < last:  # noqa: ASYNC110 (its progress rings no bell)
+            while guests.followed < last:  # noqa: ASYNC110 (its progress rings no bell)
                 await asyncio.sleep(0.002)
     finally:
         task.cancel()
         await asyncio.wait([task])
-
-
-async def cursor(world: World) -> int:
-    async with world.database.read() as tx:
-        return await world.log.cursor(tx, NAME)
 
 
 async def joined(world: World, room_id: RoomId) -> set[UserId]:
