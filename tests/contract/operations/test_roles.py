@@ -98,6 +98,17 @@ def test_nobody_gets_past_a_door_that_needs_a_token(row: Endpoint, library: Stag
     assert library.written() == []
 
 
+@pytest.mark.parametrize(
+    "row", [row for _, row in served() if row.auth is Auth.SERVER], ids=lambda row: f"{row.method} {row.path}"
+)
+def test_nobody_gets_past_a_door_for_servers_without_a_signature(row: Endpoint, library: Stage, cast: Cast) -> None:
+    path = "/".join(_PLAUSIBLE.get(each, "x") if each.startswith("{") else each for each in row.path.split("/"))
+    library.written()
+    for token in (None, cast.sessions["admin"].token):
+        assert verdict(library.ask(row.method, path, {}, token)) == "W"
+    assert library.written() == []
+
+
 @pytest.mark.parametrize("rule", [*_rules(CLIENTS), *_rules(BEYOND)], ids=_name)
 def test_a_user_may_do_what_his_role_allows(rule: Rule, library: Stage, staged: Callable[..., Stage], cast: Cast) -> None:
     def ask(stage: Stage, session: Session) -> Answer:
