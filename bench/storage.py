@@ -6,7 +6,7 @@ The change log is counted in: it is trimmed only later.
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from watchword.base.clock import SystemClock
 from watchword.base.entropy import SystemEntropy
+from watchword.base.errors import PeerError
 from watchword.protocol.ids import RoomId, ServerName, UserId
 from watchword.protocol.signatures import SigningKey
 from watchword.server import rooms
@@ -22,6 +23,7 @@ from watchword.server.rooms.append import Appender
 from watchword.server.rooms.commands import ChangeMembership, CreateRoom, SendEvent
 from watchword.server.rooms.creation import RoomMaker
 from watchword.server.rooms.memberships import Memberships
+from watchword.server.rooms.policy_server import PolicyGate
 from watchword.server.rooms.registry import RoomRegistry
 from watchword.server.rooms.sent import SentTransactions
 from watchword.server.rooms.sticky import StickyEvents
@@ -35,6 +37,13 @@ _ALICE = UserId("@alice:example.org")
 _MEMBERS = (10, 1_000, 10_000)
 _EVENTS = 3_000
 _AT_ONCE = 200
+
+
+class _Nobody:
+    """No policy server, which these rooms do not have either."""
+
+    async def policy_sign(self, server: ServerName, event: Mapping[str, Any], *, is_unstable: bool) -> dict[str, Any]:
+        raise PeerError(server, "there is nobody")
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ async def opened(file: Path) -> AsyncIterator[Store]:
         identity=Identity(_SERVER, SigningKey(bytes(32), "a")),
         clock=clock,
         entropy=entropy,
+        policy=PolicyGate(_Nobody()),
     )
     try:
         yield Store(writer, RoomMaker(writer, database, clock, entropy, _SERVER))

@@ -58,7 +58,7 @@ def test_a_room_names_its_policy_server_with_its_key(kind: str, content: dict[st
 def test_its_signature_is_added_to_those_of_others() -> None:
     pdu, server = an_event(), the_server()
     assert not server.has_signed(pdu.json, V11)
-    answer = {VIA: dict(signatures_of(sign_event(pdu.json, V11, VIA, KEY), VIA))}
+    answer: dict[str, Any] = {VIA: dict(signatures_of(sign_event(pdu.json, V11, VIA, KEY), VIA))}
     signed = server.with_signature(pdu.json, answer, V11)
     assert signed is not None
     assert server.has_signed(signed, V11)
@@ -69,7 +69,7 @@ def test_a_policy_server_that_is_the_origin_keeps_the_origins_signature() -> Non
     pdu = an_event()
     server = policy_server_of(POLICY, {"via": HERE, "public_keys": {"ed25519": PUBLIC}})
     assert server is not None
-    answer = {HERE: {KEY_ID: signatures_of(sign_event(pdu.json, V11, HERE, KEY), HERE)[KEY_ID]}}
+    answer: dict[str, Any] = {HERE: {KEY_ID: signatures_of(sign_event(pdu.json, V11, HERE, KEY), HERE)[KEY_ID]}}
     signed = server.with_signature(pdu.json, answer, V11)
     assert signed is not None
     assert signed["signatures"][HERE].keys() == {"ed25519:1", KEY_ID}

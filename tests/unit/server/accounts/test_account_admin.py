@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from watchword.edge.requester import Requester
+from watchword.protocol.ids import UserId
 from watchword.server.changes import AccountDeactivated, DeviceDeleted
 
 V3 = "/_matrix/client/v3"
@@ -198,7 +199,7 @@ class _Also:
 async def test_what_else_is_to_be_written_is_written_with_each_effect_and_only_then(house: Any) -> None:
     root = await house.user("root", admin=True)
     await house.user("alice")
-    requester = Requester("@root:here.example", root["device_id"], 1, is_admin=True)
+    requester = Requester(UserId("@root:here.example"), root["device_id"], 1, is_admin=True)
     admin, also = house.accounts.admin, _Also()
     await admin.set_locked(requester, ALICE, True, also=also)
     await admin.set_suspended(requester, ALICE, True, also=also)

@@ -7,10 +7,11 @@ import pytest
 
 from watchword.base import limits
 from watchword.base.errors import BadRequest
+from watchword.protocol.ids import UserId
 from watchword.server.accounts.commands import PresenceState
 from watchword.server.changes import PresenceChanged
 
-ALICE = "@alice:here.example"
+ALICE = UserId("@alice:here.example")
 STATUS = f"/_matrix/client/v3/presence/{ALICE}/status"
 
 

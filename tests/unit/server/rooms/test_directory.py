@@ -8,7 +8,7 @@ from tests.unit.server.rooms.world import ALICE, BOB, CAROL, World
 from watchword.base.errors import BadRequest, Conflict, Forbidden, NotFound, Refusal
 from watchword.protocol.ids import RoomAlias, RoomId
 from watchword.server.rooms.commands import SendEvent
-from watchword.server.rooms.directory import DirectoryQuery
+from watchword.server.rooms.published import DirectoryQuery
 
 LOBBY, CELLAR = RoomAlias("#lobby:here.example"), RoomAlias("#cellar:here.example")
 NOWHERE = RoomId("!nowhere:here.example")
