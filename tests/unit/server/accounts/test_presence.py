@@ -65,7 +65,7 @@ async def test_only_a_visible_change_is_news(house: Any) -> None:
         house.clock.advance(1_000)
         await book.seen(ALICE, "online")
     await book.seen(ALICE, "offline")
-    assert await house.changes() == [PresenceChanged(ALICE)]  # type: ignore[arg-type]
+    assert await house.changes() == [PresenceChanged(ALICE)]
     with pytest.raises(BadRequest):
         await book.seen(ALICE, "asleep")
 
@@ -89,7 +89,7 @@ async def test_the_idle_become_unavailable_by_themselves(house: Any) -> None:
                 await asyncio.sleep(0.001)
         running.cancel()
     assert book.content(ALICE) == {"presence": "unavailable", "last_active_ago": 330_000, "currently_active": False}
-    assert await house.changes() == [PresenceChanged(ALICE)] * 2  # type: ignore[arg-type]
+    assert await house.changes() == [PresenceChanged(ALICE)] * 2
 
 
 async def test_presence_can_be_off(houses: Any) -> None:
