@@ -51,6 +51,8 @@ _BESIDES = {
     ("POST", f"{_V3}/join/{{}}"),  # clients know no other way to join
     ("POST", "/_matrix/client/v4/sync"),  # another form of /sync
     ("POST", "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"),
+    # "Guest access to the endpoints is allowed", so that guests can be in calls.
+    *(("POST", f"/_matrix/client/{form}/rtc/livekit/get_token") for form in ("v1", "unstable/io.element.msc4195")),
     # "All delayed event related endpoints are available to guest accounts."
     *(("PUT", f"/_matrix/client/{form}/rooms/{{}}/delayed_event/{{}}/{{}}") for form in ("v3", "unstable/org.matrix.msc4140")),
     *(("GET", f"/_matrix/client/{form}/delayed_events") for form in ("v1", "unstable/org.matrix.msc4140")),

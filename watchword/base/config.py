@@ -283,6 +283,34 @@ class Rtc(Struct, frozen=True):
             expected='a list of URLs such as "https://calls.example.org/livekit"',
         ),
     ] = ()
+    livekit_url: Annotated[
+        str | None,
+        _about(
+            "A LiveKit server into which this server lets people itself; where clients connect to it.",
+            check=lambda url: url.startswith(("wss://", "ws://")) and _is_any_url("http" + url.removeprefix("ws")),
+            expected='a URL such as "wss://livekit.example.org"',
+        ),
+    ] = None
+    livekit_api_url: Annotated[str | None, _about("Where this server reaches it; unset is livekit_url with https.", **_URL)] = (
+        None
+    )
+    livekit_key: Annotated[str | None, _about("The name of the key that it shares with us.")] = None
+    livekit_secret: Annotated[str | None, _about("That key: at least 32 characters.", secret=True)] = None
+    livekit_secret_file: Annotated[str | None, _about("A file that holds it.", **_PATH)] = None
+    livekit_networks: Annotated[tuple[str, ...], _about("Private networks in which it may be.", **_NETWORKS)] = (
+        "127.0.0.0/8",
+        "::1/128",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "fc00::/7",
+    )
+    token_lifetime_ms: Annotated[int, Meta(ge=60_000, le=86_400_000, description="How long one may enter with a token.")] = (
+        600_000
+    )
+    member_power_level: Annotated[
+        int, _about("What it takes to be in a call, in rooms made here while media servers are set up; 50 as for other state.")
+    ] = 0
 
 
 class DelayedEvents(Struct, frozen=True):
@@ -812,6 +840,7 @@ def _wrong_of_outside_services(config: Config) -> list[tuple[str, object, str]]:
         ("captcha.secret", captcha.secret, captcha.secret_file),
         ("turn.shared_secret", turn.shared_secret, turn.shared_secret_file),
         ("turn.password", turn.password, turn.password_file),
+        ("rtc.livekit_secret", config.rtc.livekit_secret, config.rtc.livekit_secret_file),
     )
     for key, value, file in secrets:
         if value is not None and file is not None:
@@ -829,6 +858,12 @@ def _wrong_of_outside_services(config: Config) -> list[tuple[str, object, str]]:
         wrong.append(("threepids.code_server", threepids.code_server, "one of identity_servers"))
     if captcha.site_key is not None and captcha.secret is None and captcha.secret_file is None:
         wrong.append(("captcha.secret", None, "the secret key that belongs to site_key"))
+    rtc = config.rtc
+    if rtc.livekit_url is not None:
+        if rtc.livekit_key is None:
+            wrong.append(("rtc.livekit_key", None, "the name of the key that livekit_url shares with this server"))
+        if rtc.livekit_secret is None and rtc.livekit_secret_file is None:
+            wrong.append(("rtc.livekit_secret", None, "the key that livekit_url shares with this server"))
     versions = {(policy.id, policy.version) for policy in config.policies}
     if len(versions) > len({policy_id for policy_id, _ in versions}):
         wrong.append(("policies", sorted(versions), "one version of each policy"))

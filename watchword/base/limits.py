@@ -441,6 +441,12 @@ timestamp_backfill_rounds_max = 20
 # Invites by address: in one request, of a client or of an identity server
 third_party_invites_at_once = 20
 
+# Calls: what a LiveKit server is asked, and what clients tell of it
+livekit_timeout_ms = 5_000
+livekit_answer_bytes_max = 65_536
+livekit_name_characters_max = 1_024
+livekit_secret_characters_min = 32
+
 # Sticky events
 sticky_events_per_room_max = 5_000
 sticky_events_page_max = 100

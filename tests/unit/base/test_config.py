@@ -161,6 +161,9 @@ def test_what_is_wrong_with_providers_is_said(tmp_path: Path) -> None:
         ('[captcha]\ncss_class = "x\\"y"\n', "captcha.css_class"),
         ('[turn]\nuris = ["https://turn.example"]\n', "turn.uris"),
         ('[rtc]\nlivekit_service_urls = ["calls.example"]\n', "rtc.livekit_service_urls"),
+        ('[rtc]\nlivekit_url = "https://livekit.example"\n', "rtc.livekit_url"),
+        ('[rtc]\nlivekit_url = "wss://livekit.example"\nlivekit_secret = "s"\n', "rtc.livekit_key"),
+        ('[rtc]\nlivekit_url = "wss://livekit.example"\nlivekit_key = "k"\n', "rtc.livekit_secret"),
         (
             '[[policies]]\nid = "p"\nversion = "1"\nname = "P"\nurl = "https://a.example/p"\n'
             '[[policies]]\nid = "p"\nversion = "2"\nname = "P"\nurl = "https://a.example/p"\nlanguage = "de"\n',

@@ -56,7 +56,8 @@ from watchword.server.appservices.delivery import Ground as DeliveryGround
 from watchword.server.appservices.queries import Queries
 from watchword.server.appservices.registration import read_registrations
 from watchword.server.calls import endpoints as call_doors
-from watchword.server.calls.service import Calls
+from watchword.server.calls.livekit import LiveKitServer
+from watchword.server.calls.service import CallPorts, Calls
 from watchword.server.changes import Change
 from watchword.server.delayed import endpoints as delayed_doors
 from watchword.server.delayed.assembly import Delayed, DelayGround, assemble_delayed
@@ -293,6 +294,8 @@ class Homeserver:
         )
         people_later.people = self.search.people
         self.spaces: Spaces = assemble_spaces(server_name, clock, entropy, self.rooms, self.rooms.membership, client)
+        self._livekit_fetcher = settings.livekit_fetcher(config, self._resolver)
+        self.calls = self._calls(server_name)
         self.delayed: Delayed = assemble_delayed(
             DelayGround(database, self.log, clock, entropy),
             settings.delay_settings(config),
@@ -379,6 +382,11 @@ class Homeserver:
             claim.release()
             raise
 
+    def _calls(self, server_name: ServerName) -> Calls:
+        wanted, clock = settings.call_settings(self.config), self.world.clock
+        media = None if wanted.livekit is None else LiveKitServer(wanted.livekit, self._livekit_fetcher, clock)
+        return Calls(wanted, clock, CallPorts(server_name, self.rooms.reader, self.federation_out.client, media))
+
     def _fittings(self) -> Fittings:
         return Fittings(
             receiver=self.rooms.remote.receiver,
@@ -412,11 +420,11 @@ class Homeserver:
             router.mount(oauth_doors.ENDPOINTS, self.oauth)
         router.mount(e2ee_doors.ENDPOINTS, self.e2ee)
         router.mount(media_doors.ENDPOINTS, self.media.door)
+        doors_of_rooms = replace(self.rooms.doors, event_levels=settings.call_power_levels(config))
         if config.delayed_events.enabled:
-            router.mount(room_doors.ENDPOINTS, replace(self.rooms.doors, delays=self.delayed.service))
+            doors_of_rooms = replace(doors_of_rooms, delays=self.delayed.service)
             router.mount(delayed_doors.ENDPOINTS, self.delayed.service)
-        else:
-            router.mount(room_doors.ENDPOINTS, self.rooms.doors)
+        router.mount(room_doors.ENDPOINTS, doors_of_rooms)
         router.mount(retention_doors.ENDPOINTS, settings.retention_settings(config))
         router.mount(timestamp_doors.ENDPOINTS, self.rooms.timestamps)
         if config.rendezvous.enabled:
@@ -424,7 +432,7 @@ class Homeserver:
             doors = RendezvousDoors(meeting, config.base_url, config.rendezvous.open_to_all)
             router.mount(rendezvous_doors.ENDPOINTS, doors)
         router.mount(push_doors.ENDPOINTS, self.push)
-        router.mount(call_doors.ENDPOINTS, Calls(settings.call_settings(config), self.world.clock))
+        router.mount(call_doors.ENDPOINTS, self.calls)
         router.mount(search_doors.ENDPOINTS, self.search)
         router.mount(space_doors.ENDPOINTS, self.spaces)
         router.mount(appservice_doors.ENDPOINTS, self.appservices.queries)
@@ -525,6 +533,7 @@ class Homeserver:
         await self._push_fetcher.close()
         await self._provider_fetcher.close()
         await self._appservice_fetcher.close()
+        await self._livekit_fetcher.close()
         await self.outside.close()
         await self._resolver.close()
         await self.media.close()

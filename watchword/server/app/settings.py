@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from watchword import __version__
 from watchword.base import limits
 from watchword.base.config import Config, secret_of
+from watchword.base.errors import ConfigError
 from watchword.edge.addresses import AddressPolicy
 from watchword.edge.dns import Resolver
 from watchword.edge.fetch import Fetcher
@@ -12,7 +13,7 @@ from watchword.protocol.default_push_rules import predefined
 from watchword.protocol.ids import RoomId, ServerName, UserId
 from watchword.server.accounts.commands import AccountSettings, IdentityProvider, RegistrationMode
 from watchword.server.app.outside import captcha_settings, policies, threepid_settings
-from watchword.server.calls.commands import CallSettings
+from watchword.server.calls.commands import CallSettings, LiveKitSettings
 from watchword.server.calls.decide import rtc_transports
 from watchword.server.delayed.commands import DelaySettings
 from watchword.server.discovery.settings import Contact, DiscoverySettings
@@ -24,6 +25,8 @@ from watchword.server.push.commands import DigestSettings, PushSettings
 from watchword.server.rooms.assembly import RoomLimits
 from watchword.server.rooms.retention_policy import RetentionSettings
 from watchword.server.search.assembly import SearchSettings
+
+_CALL_STATE = "org.matrix.msc3401.call.member"
 
 
 def fetcher(config: Config, resolver: Resolver) -> Fetcher:
@@ -135,6 +138,31 @@ def provider_fetcher(config: Config, resolver: Resolver) -> Fetcher:
     )
 
 
+def livekit_settings(config: Config) -> LiveKitSettings | None:
+    """The LiveKit server of our own; None without one. Raises ConfigError."""
+    rtc = config.rtc
+    if rtc.livekit_url is None or rtc.livekit_key is None:
+        return None
+    secret = secret_of(rtc.livekit_secret, rtc.livekit_secret_file) or ""
+    if len(secret) < limits.livekit_secret_characters_min:
+        raise ConfigError("(secret)", "rtc.livekit_secret", "(hidden)", "at least 32 characters, as LiveKit asks for")
+    api_url = rtc.livekit_api_url or "http" + rtc.livekit_url.removeprefix("ws")
+    return LiveKitSettings(rtc.livekit_url, api_url, rtc.livekit_key, secret, rtc.token_lifetime_ms)
+
+
+def livekit_fetcher(config: Config, resolver: Resolver) -> Fetcher:
+    """The client for the LiveKit server: where it is, the operator himself has written."""
+    policy = AddressPolicy(config.rtc.livekit_networks)
+    return Fetcher(resolver, policy, user_agent=f"Watchword/{__version__}", plain_http=True)
+
+
+def call_power_levels(config: Config) -> dict[str, int]:
+    """What members need in new rooms to say that they are in a call: those who do not use sticky events say it by state."""
+    if not (config.rtc.livekit_url or config.rtc.livekit_service_urls):
+        return {}
+    return {_CALL_STATE: config.rtc.member_power_level}
+
+
 def call_settings(config: Config) -> CallSettings:
     """What calls need to know."""
     turn = config.turn
@@ -145,6 +173,7 @@ def call_settings(config: Config) -> CallSettings:
         password=secret_of(turn.password, turn.password_file),
         lifetime_ms=turn.lifetime_ms,
         livekit_urls=config.rtc.livekit_service_urls,
+        livekit=livekit_settings(config),
     )
 
 
@@ -261,7 +290,7 @@ def discovery_settings(config: Config) -> DiscoverySettings:
 
 def _rtc_foci(config: Config) -> dict[str, object]:
     # COMPAT(call clients that do not ask for rtc/transports, until 2028): they look here.
-    found = rtc_transports(call_settings(config))
+    found = [each for each in rtc_transports(call_settings(config)) if "livekit_service_url" in each]
     return {"org.matrix.msc4143.rtc_foci": found} if found else {}
 
 
@@ -296,6 +325,6 @@ def unstable_features(config: Config) -> dict[str, bool]:
         "org.matrix.msc4028": config.push.encrypted_events,
         "org.matrix.msc4108": config.rendezvous.enabled,
         "org.matrix.msc4140": config.delayed_events.enabled,
-        "org.matrix.msc4143": bool(config.rtc.livekit_service_urls),
+        "org.matrix.msc4143": bool(config.rtc.livekit_service_urls or config.rtc.livekit_url),
     }
     return {**UNSTABLE_FEATURES, **{name: True for name, is_served in optional.items() if is_served}}

@@ -12,6 +12,7 @@ The log is kept for the slowest destination, but not for one that has been faili
 import asyncio
 import logging
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from watchword.base import limits
 from watchword.base.clock import Clock
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 FOLLOWER = "federation"
 _CHUNK = 200
 _SAVE_EVERY_MS = 1_000
+_NEWCOMER_AGAIN_MS = (2_000, 20_000)
 
 
 class FederationFollower:
@@ -84,8 +86,7 @@ class FederationFollower:
                         self._sender.offer(servers, item_of(logged.position, logged.change))
                     newcomer = await self._newcomer(logged)
                     if newcomer is not None:
-                        for item in newcomer[1]:
-                            self._sender.offer((newcomer[0],), item)
+                        self._tell_newcomer(*newcomer)
                     self._followed = logged.position
                 self._changed.set()
                 if len(chunk) == _CHUNK:
@@ -106,6 +107,22 @@ class FederationFollower:
         except Exception:
             logger.exception("A server that came was not told what is sticky.", extra={"position": logged.position})
             return None
+
+    def _tell_newcomer(self, server_name: ServerName, items: Sequence[Item]) -> None:
+        """Tell a server what is sticky from before it came, and tell it again.
+
+        It may not know yet that it has come: it is still busy with the answer to its join. What it has got it knows again.
+        """
+        for item in items:
+            self._sender.offer((server_name,), item)
+        for wait_ms in _NEWCOMER_AGAIN_MS:
+            self._clock.call_later(wait_ms, partial(self._tell_again, server_name, items))
+
+    def _tell_again(self, server_name: ServerName, items: Sequence[Item]) -> None:
+        for item in items:
+            if isinstance(item.change, EventAppended) and self._routes.sticky.is_sticky(item.change):
+                # At a place of now: nothing before it is owed once more.
+                self._sender.offer((server_name,), item_of(self._followed, item.change))
 
     # Reading again
 

@@ -123,7 +123,7 @@ class NothingSticky:
     def is_sticky(self, event: EventAppended) -> bool:
         return False
 
-    async def for_newcomer(self, join: EventAppended, position: Position) -> None:
+    async def for_newcomer(self, join: EventAppended, position: Position) -> tuple[ServerName, Sequence[EventAppended]] | None:
         return None
 
 

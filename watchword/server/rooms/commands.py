@@ -78,6 +78,7 @@ class CreateRoom:
     """Make a room. Spec: client-server-api#post_matrixclientv3createroom
 
     creator_profile: the keys that the creator's own member event carries. version: known to be supported.
+    event_levels: what this server's rooms ask for beside the usual, by event type.
     """
 
     creator: UserId
@@ -94,6 +95,7 @@ class CreateRoom:
     power_level_override: Mapping[str, Any] = field(default_factory=dict)
     creator_profile: Mapping[str, Any] = field(default_factory=dict)
     extra_invite_content: Mapping[UserId, Mapping[str, Any]] = field(default_factory=dict)
+    event_levels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ def power_levels_content(command: CreateRoom, version: RoomVersion) -> dict[str,
             event_types.SERVER_ACL: 100,
             # Above state_default in version 12, where replacing a room is its creators' business.
             event_types.TOMBSTONE: 150 if version.privileged_creators else 100,
+            **command.event_levels,
         },
         "events_default": 0,
         "historical": 100,

@@ -1,7 +1,7 @@
 """What the doors of rooms share: the services behind them, and the parsing that several of them need."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from watchword.base import limits
@@ -50,6 +50,7 @@ class RoomDoors:
     default_room_version: str = DEFAULT_ROOM_VERSION
     delays: DelayedSends = NO_DELAYS
     audit: Audit = NO_AUDIT
+    event_levels: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def posting(self) -> Posting:

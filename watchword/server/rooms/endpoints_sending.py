@@ -51,6 +51,7 @@ async def create_room(request: Request, requester: Requester, doors: RoomDoors) 
         initial_state=_initial_state(request),
         power_level_override=request.field_or("power_level_content_override", dict, {}),
         creator_profile=await doors.membership.member_content(requester.user_id),
+        event_levels=doors.event_levels,
     )
     room_id = await doors.membership.create(command)
     for address in addresses:

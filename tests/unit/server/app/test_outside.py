@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from watchword.base.clock import ManualClock
 from watchword.base.config import Config
 from watchword.base.entropy import SeededEntropy
+from watchword.base.errors import ConfigError
 from watchword.edge.dns import StaticResolver
 from watchword.protocol.ids import ServerName
 from watchword.protocol.signatures import SigningKey
@@ -100,3 +103,32 @@ def test_media_servers_for_calls_are_announced_everywhere() -> None:
     assert settings.unstable_features(config)["org.matrix.msc4143"]
     assert "org.matrix.msc4143" not in settings.unstable_features(configured())
     assert not settings.discovery_settings(configured()).client_extra
+
+
+LIVEKIT = {"rtc__livekit_url": "wss://livekit.example", "rtc__livekit_key": "key", "rtc__livekit_secret": "s" * 32}
+
+
+def test_a_livekit_server_of_our_own_is_reached_where_clients_reach_it_unless_it_is_said() -> None:
+    found = settings.livekit_settings(configured(**LIVEKIT))
+    assert found is not None
+    assert (found.url, found.api_url, found.key) == ("wss://livekit.example", "https://livekit.example", "key")
+    found = settings.livekit_settings(configured(**LIVEKIT, rtc__livekit_api_url="http://10.0.0.5:7880"))
+    assert found is not None
+    assert found.api_url == "http://10.0.0.5:7880"
+    assert settings.livekit_settings(configured()) is None
+    assert settings.unstable_features(configured(**LIVEKIT))["org.matrix.msc4143"]
+    # Clients of before look for a service; there is none.
+    assert not settings.discovery_settings(configured(**LIVEKIT)).client_extra
+
+
+def test_a_secret_that_livekit_would_not_take_is_refused() -> None:
+    with pytest.raises(ConfigError, match="livekit_secret"):
+        settings.livekit_settings(configured(**{**LIVEKIT, "rtc__livekit_secret": "short"}))
+
+
+def test_members_may_take_part_in_calls_where_there_are_any() -> None:
+    assert settings.call_power_levels(configured(**LIVEKIT)) == {"org.matrix.msc3401.call.member": 0}
+    assert settings.call_power_levels(configured()) == {}
+    assert settings.call_power_levels(configured(**LIVEKIT, rtc__member_power_level="50")) == {
+        "org.matrix.msc3401.call.member": 50
+    }

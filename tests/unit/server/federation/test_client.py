@@ -31,6 +31,29 @@ async def test_joining(two: tuple[Stack, Stack], client: FederationClient) -> No
     ]
 
 
+async def test_a_token_for_a_call_is_asked_for_under_its_old_name_where_the_new_one_is_not_known(
+    net: Net, client: FederationClient
+) -> None:
+    asked = []
+
+    def answers(call: PeerCall) -> WholeAnswer:
+        asked.append(call.uri)
+        if "/v1/" in call.uri:
+            return json_answer({"errcode": "M_UNRECOGNIZED", "error": "?"}, 404)
+        return json_answer({"jwt": "token"})
+
+    net.hosts["a.example:8448"] = answers
+    assert await client.livekit_token(A, {"user_id": BOB}) == {"jwt": "token"}
+    assert [uri.partition("/federation/")[2] for uri in asked] == [
+        "v1/rtc/livekit/get_token",
+        "unstable/io.element.msc4195/rtc/livekit/get_token",
+    ]
+    net.hosts["a.example:8448"] = lambda call: json_answer({"errcode": "M_FORBIDDEN", "error": "?"}, 403)
+    with pytest.raises(PeerError) as refused:
+        await client.livekit_token(A, {"user_id": BOB})
+    assert refused.value.errcode == "M_FORBIDDEN"
+
+
 async def test_leaving_and_knocking(two: tuple[Stack, Stack], client: FederationClient) -> None:
     assert (await client.make_leave(A, ROOM, BOB)).room_version == "1"
     await client.send_leave(A, ROOM, EVENT, {"x": 1})

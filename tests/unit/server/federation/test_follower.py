@@ -98,7 +98,7 @@ class StickyNow:
         return event.event_id in {each.event_id for each in self.events}
 
     async def for_newcomer(self, join: EventAppended, position: Position) -> tuple[ServerName, list[EventAppended]]:
-        return domain_of(join.sender), self.events
+        return domain_of(join.sender), list(self.events)
 
 
 def with_sticky(stack: Stack, *numbers: int, room_id: RoomId = ROOM) -> StickyNow:
@@ -129,16 +129,21 @@ async def _joins(stack: Stack) -> None:
         await stack.log.append(tx, change)
 
 
-async def test_a_server_that_comes_is_told_what_is_sticky(two: tuple[Stack, Stack]) -> None:
+async def test_a_server_that_comes_is_told_what_is_sticky(two: tuple[Stack, Stack], clock: ManualClock) -> None:
     a, b = two
     a.rooms.servers[OTHER] = [A]
-    with_sticky(a, 1, 2, room_id=OTHER)
+    now = with_sticky(a, 1, 2, room_id=OTHER)
     async with running(a, b):
         for number in range(4):
             await a.say(number, OTHER)
         await _joins(a)
         await settle(lambda: len(b.rooms.received) == 2)
-    assert ids_received(b) == ["$event1", "$event2"]
+        assert ids_received(b) == ["$event1", "$event2"]
+        # It may not have been ready. What is sticky no more is let be.
+        now.events.pop()
+        clock.advance(2_000)
+        await settle(lambda: len(b.rooms.received) == 3)
+    assert ids_received(b)[2:] == ["$event1"]
 
 
 async def test_a_server_that_came_while_it_was_down_is_told_when_it_is_up(

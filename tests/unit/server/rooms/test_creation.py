@@ -130,6 +130,15 @@ async def test_without_name_and_topic_initial_state_names_the_room(world: World)
     assert contents(events, "m.room.name") == [{"name": "a"}]
 
 
+def test_a_server_may_ask_for_levels_of_its_own_and_a_client_for_others() -> None:
+    version = ROOM_VERSIONS["11"]
+    levels = power_levels_content(wanted(event_levels={"m.call": 0}), version)["events"]
+    assert (levels["m.call"], levels["m.room.name"]) == (0, 50)
+    override = {"events": {"m.call": 7}}
+    chosen = power_levels_content(wanted(event_levels={"m.call": 0}, power_level_override=override), version)
+    assert chosen["events"] == {"m.call": 7}
+
+
 def test_initial_state_under_another_key_beats_nothing() -> None:
     state: list[tuple[str, str, dict[str, Any]]] = [("m.room.join_rules", "x", {})]
     found = [(step.type, step.state_key) for step in steps(wanted(initial_state=state), ROOM_VERSIONS["11"])]
