@@ -1,4 +1,5 @@
 import io
+import math
 
 import pytest
 
@@ -7,6 +8,12 @@ from watchword.server.media.sandboxed import frames, program
 
 PICTURE = a_picture("PNG", (400, 300))
 THUMBNAIL = {"job": "thumbnail", "width": 32, "height": 32, "crop": True, "moves": False, "webp": False}
+
+
+@pytest.fixture(autouse=True)
+def young(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that runs the tests is older than one that decodes ever gets."""
+    monkeypatch.setattr(program, "RETIRES_AFTER_SECONDS", math.inf)
 
 
 def served(work: program.Work, given: bytes) -> list[tuple[dict[str, object], bytes]]:
