@@ -44,9 +44,19 @@ FEDERATION_DOOR = "federation"
 METRICS_DOOR = "metrics"
 ALL_DOORS = frozenset({CLIENT_DOOR, FEDERATION_DOOR, METRICS_DOOR})
 
+_UNSTABLE = "/_matrix/client/unstable/"
 _ALIASES = (
     ("/_matrix/client/v3/", ("/_matrix/client/r0/",)),
     ("/_matrix/media/v3/", ("/_matrix/media/r0/", "/_matrix/media/v1/")),
+    # COMPAT(Element classic on Android and iOS, until: nobody uses it): it calls these by what they were called before they
+    # were in the specification, key backup and the signatures of verified devices among them.
+    ("/_matrix/client/v3/account/3pid/", (_UNSTABLE + "account/3pid/",)),
+    ("/_matrix/client/v3/keys/signatures/", (_UNSTABLE + "keys/signatures/",)),
+    ("/_matrix/client/v3/room_keys/", (_UNSTABLE + "room_keys/",)),
+    ("/_matrix/client/v3/thirdparty/", (_UNSTABLE + "thirdparty/",)),
+    ("/_matrix/client/v3/user/{userId}/openid/", (_UNSTABLE + "user/{userId}/openid/",)),
+    ("/_matrix/client/v1/rooms/{roomId}/relations/", (_UNSTABLE + "rooms/{roomId}/relations/",)),
+    ("/_matrix/client/v1/rooms/{roomId}/hierarchy", (_UNSTABLE + "org.matrix.msc2946/rooms/{roomId}/hierarchy",)),
 )
 _BEFORE_AN_ACCOUNT = frozenset({Rate.LOGIN, Rate.REGISTER})
 _STORAGE_RETRY_SECONDS = "5"
