@@ -34,6 +34,9 @@ class Sticky(NamedTuple):
 
 def sticky_of(json: Mapping[str, Any]) -> Sticky | None:
     """What an event says, held to an hour; None if it is not sticky."""
+    # Nearly no event is: this is asked of each that is sent.
+    if "msc4354_sticky" not in json and "sticky" not in json:
+        return None
     for naming in (IN_USE, STABLE):
         value = json.get(naming.key)
         if value is None:

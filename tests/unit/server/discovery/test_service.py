@@ -89,6 +89,13 @@ async def test_who_signed_in_through_oauth_is_told_what_needs_the_account_page()
     assert "m.account_moderation" in (await asked(path, settings, kind=Kind.OAUTH, is_admin=True))["capabilities"]
 
 
+async def test_clients_are_told_how_long_events_may_wait_if_they_may() -> None:
+    path, names = "/_matrix/client/v3/capabilities", {"m.delayed_events", "org.matrix.msc4140.delayed_events"}
+    found = (await asked(path, DiscoverySettings(delayed_events=(60_000, 5))))["capabilities"]
+    assert all(found[name] == {"max_delay_ms": 60_000, "max_scheduled": 5} for name in names)
+    assert not names & set((await asked(path))["capabilities"])
+
+
 async def test_the_key_of_a_policy_server_is_announced() -> None:
     settings = DiscoverySettings(policy_server_key="A" * 43)
     assert await asked("/.well-known/matrix/policy_server", settings) == {"public_keys": {"ed25519": "A" * 43}}
