@@ -16,9 +16,11 @@ from watchword.base.clock import SystemClock
 from watchword.base.config import Config
 from watchword.base.entropy import SystemEntropy
 from watchword.cli.serve import CONFIG_OPTION, SET_OPTION, load_config
+from watchword.edge.auditing import Deed
 from watchword.protocol.ids import parse_room_id, parse_user_id
 from watchword.server.accounts.commands import CreateInvitation, Invitation
 from watchword.server.accounts.invitations import Invitations, invitation_link
+from watchword.server.admin.audit import AuditLog
 from watchword.server.app import SCHEMAS
 from watchword.storage import SqliteDatabase, migrate
 from watchword.storage.folder import make_folder
@@ -27,8 +29,8 @@ T = TypeVar("T")
 _DAY_MS = 86_400_000
 
 
-def with_invitations(config: Config, work: Callable[[Invitations], Awaitable[T]]) -> T:
-    """Do something with a server's invitations, whether it runs or not."""
+def with_invitations(config: Config, work: Callable[[Invitations, AuditLog], Awaitable[T]]) -> T:
+    """Do something with a server's invitations, whether it runs or not; its audit log is there, too."""
 
     make_folder(Path(config.data_dir))
 
@@ -36,7 +38,8 @@ def with_invitations(config: Config, work: Callable[[Invitations], Awaitable[T]]
         database = SqliteDatabase(config.database_path)
         try:
             await migrate(database, SCHEMAS)
-            return await work(Invitations(database, SystemClock(), SystemEntropy()))
+            audit = AuditLog(database, SystemClock(), config.admin.audit_kept_ms)
+            return await work(Invitations(database, SystemClock(), SystemEntropy()), audit)
         finally:
             await database.close()
 
@@ -93,8 +96,10 @@ def invite(  # noqa: PLR0913 (one parameter per option, as click has it)
     config = load_config(config_file, overrides)
     command = create_command(config, uses=uses, days=days, label=label, admin=admin, inviter=inviter, rooms=rooms)
 
-    async def make(book: Invitations) -> str:
-        return (await book.create(command)).token
+    async def make(book: Invitations, audit: AuditLog) -> str:
+        async with audit.act(Deed(None, "invitation.create")) as entry:
+            entry.add(uses_allowed=command.uses_allowed, grants_admin=command.grants_admin, label=command.label)
+            return (await book.create(command, entry)).token
 
     token = with_invitations(config, make)
     click.echo(token if token_only else invitation_link(config.base_url, token))
@@ -107,7 +112,7 @@ def invitations(config_file: Path | None, overrides: tuple[str, ...]) -> None:
     """List invitations: number, uses, until when, by whom, for whom."""
     config = load_config(config_file, overrides)
 
-    async def listed(book: Invitations) -> list[str]:
+    async def listed(book: Invitations, _: AuditLog) -> list[str]:
         return [_line(invitation) for invitation in await book.list()]
 
     for line in with_invitations(config, listed) or ["There are no invitations."]:
@@ -134,8 +139,9 @@ def revoke(config_file: Path | None, overrides: tuple[str, ...], number: int) ->
     """End an invitation by its NUMBER in `watchword invitations`."""
     config = load_config(config_file, overrides)
 
-    async def end(book: Invitations) -> bool:
-        return await book.revoke(number)
+    async def end(book: Invitations, audit: AuditLog) -> bool:
+        async with audit.act(Deed(None, "invitation.revoke", str(number))) as entry:
+            return await book.revoke(number, entry)
 
     if not with_invitations(config, end):
         raise click.ClickException(f"There is no open invitation {number}.")

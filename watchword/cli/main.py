@@ -15,6 +15,11 @@ COMMANDS: Mapping[str, str] = {
     "invite": "watchword.cli.invite:invite",
     "invitations": "watchword.cli.invite:invitations",
     "revoke": "watchword.cli.invite:revoke",
+    "users": "watchword.cli.looking:users",
+    "reports": "watchword.cli.looking:reports",
+    "audit": "watchword.cli.looking:audit",
+    "reset-password": "watchword.cli.acting:reset_password",
+    "make-admin": "watchword.cli.acting:make_admin",
     "check-config": "watchword.cli.serve:check_config",
     "demo": "watchword.cli.demo:demo",
 }

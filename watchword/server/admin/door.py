@@ -24,8 +24,8 @@ from watchword.server.admin.users import Users
 from watchword.server.federation.backoff import Backoff
 from watchword.server.media.inventory import Inventory
 from watchword.server.media.removal import Removal as MediaRemoval
+from watchword.server.moderation.queue import ReportQueue
 from watchword.server.moderation.rejections import Rejections
-from watchword.server.moderation.reports import Reports
 
 OURS = "/_watchword/client/v1/admin"
 KNOWN = "/_synapse/admin"
@@ -45,7 +45,7 @@ class Admin:
     rooms: RoomDesk
     media: MediaRemoval
     inventory: Inventory
-    reports: Reports
+    reports: ReportQueue
     rejections: Rejections
     destinations: Backoff
     notices: Notices

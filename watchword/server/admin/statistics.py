@@ -10,7 +10,7 @@ from watchword.base.clock import Clock
 from watchword.server.accounts.listing import AccountListing
 from watchword.server.changes import Change
 from watchword.server.media.inventory import Inventory
-from watchword.server.moderation.reports import Reports
+from watchword.server.moderation.queue import ReportQueue
 from watchword.server.rooms.estate import Estate
 from watchword.storage import Database, Log
 
@@ -28,7 +28,7 @@ class Statistics:
     accounts: AccountListing
     estate: Estate
     inventory: Inventory
-    reports: Reports
+    reports: ReportQueue
     database_path: Path | None
     began_ms: int = field(default=0)
 

@@ -1,6 +1,5 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -8,8 +7,8 @@ import pytest
 from tests.unit.server.moderation.world import ModeratedWorld, open_world
 from tests.unit.server.rooms.world import ALICE, BOB, CAROL, EVE
 from watchword.base import limits
-from watchword.protocol.ids import RoomId, UserId
-from watchword.server.moderation.commands import Kind, ReportQuery
+from watchword.protocol.ids import RoomId
+from watchword.server.moderation.commands import Kind
 
 NOWHERE = RoomId("!nowhere:there.example")
 
@@ -25,7 +24,7 @@ async def test_a_member_reports_an_event_and_the_queue_shows_it_as_he_saw_it(wor
     room_id = await world.public_room(BOB)
     event_id = await world.send(ALICE, room_id, "something bad")
     await world.ask(BOB, "POST", f"rooms/{room_id}/report/{event_id}", {"reason": "Rude.", "score": -100})
-    (report,) = await world.moderation.reports.page()
+    (report,) = await world.moderation.reports.queue.page()
     what = report.what
     assert (what.kind, what.reporter, what.room_id, what.event_id, what.user_id) == (Kind.EVENT, BOB, room_id, event_id, ALICE)
     assert what.reason == "Rude."
@@ -36,7 +35,7 @@ async def test_an_event_can_be_reported_without_a_reason(world: ModeratedWorld) 
     room_id = await world.public_room(BOB)
     event_id = await world.send(ALICE, room_id)
     await world.ask(BOB, "POST", f"rooms/{room_id}/report/{event_id}", {})
-    assert await world.moderation.reports.count() == 1
+    assert await world.moderation.reports.queue.count() == 1
 
 
 async def test_only_members_report_events(world: ModeratedWorld) -> None:
@@ -47,7 +46,7 @@ async def test_only_members_report_events(world: ModeratedWorld) -> None:
         assert await world.refused(user, "POST", f"rooms/{room_id}/report/{event_id}", {}) == (404, "M_NOT_FOUND")
     assert await world.refused(ALICE, "POST", f"rooms/{room_id}/report/$nothing", {}) == (404, "M_NOT_FOUND")
     assert await world.refused(ALICE, "POST", f"rooms/{NOWHERE}/report/{event_id}", {}) == (404, "M_NOT_FOUND")
-    assert await world.moderation.reports.count() == 0
+    assert await world.moderation.reports.queue.count() == 0
 
 
 async def test_what_somebody_may_not_see_he_cannot_report(world: ModeratedWorld) -> None:
@@ -67,7 +66,9 @@ async def test_rooms_and_users_are_reported_alike_whether_they_exist_or_not(worl
         assert await world.ask(CAROL, "POST", f"rooms/{target}/report", {"reason": "Spam."}) == {}
     for user in (ALICE, EVE, "@nobody:here.example"):
         assert await world.ask(CAROL, "POST", f"users/{user}/report", {"reason": ""}) == {}
-    kinds = [(report.what.kind, report.what.room_id or report.what.user_id) for report in await world.moderation.reports.page()]
+    kinds = [
+        (report.what.kind, report.what.room_id or report.what.user_id) for report in await world.moderation.reports.queue.page()
+    ]
     assert kinds[:3] == [(Kind.ROOM, room_id), (Kind.ROOM, NOWHERE), (Kind.USER, ALICE)]
     assert len(kinds) == 5
 
@@ -81,13 +82,13 @@ async def test_a_reason_is_required_where_there_is_nothing_else_to_go_by(world: 
 async def test_saying_the_same_again_makes_one_report(world: ModeratedWorld) -> None:
     for reason in ("First.", "Second."):
         await world.ask(ALICE, "POST", f"users/{EVE}/report", {"reason": reason})
-    (report,) = await world.moderation.reports.page()
+    (report,) = await world.moderation.reports.queue.page()
     assert report.what.reason == "Second."
 
 
 async def test_long_reasons_are_cut(world: ModeratedWorld) -> None:
     await world.ask(ALICE, "POST", f"users/{EVE}/report", {"reason": "x" * 100_000})
-    (report,) = await world.moderation.reports.page()
+    (report,) = await world.moderation.reports.queue.page()
     assert len(report.what.reason) == limits.report_reason_characters_max
 
 
@@ -107,13 +108,13 @@ async def test_the_queue_keeps_what_is_open_longest(world: ModeratedWorld, monke
     for number in range(2):
         await reports.report_user(ALICE, EVE, str(number))
         await reports.report_room(BOB, RoomId(f"!{number}:x"), "")
-    first = (await reports.page())[0]
-    assert await reports.handle(first.report_id, CAROL)
+    first = (await reports.queue.page())[0]
+    assert await reports.queue.handle(first.report_id, CAROL)
     for number in range(100):
         world.clock.advance(86_400_000)
         await reports.report_room(ALICE, RoomId(f"!more{number}:x"), "")
-    assert await reports.count(handled=True) == 0
-    assert await reports.count() <= 60
+    assert await reports.queue.count(handled=True) == 0
+    assert await reports.queue.count() <= 60
 
 
 async def test_a_report_that_was_dealt_with_is_no_longer_open_and_forgets_the_event(world: ModeratedWorld) -> None:
@@ -121,51 +122,21 @@ async def test_a_report_that_was_dealt_with_is_no_longer_open_and_forgets_the_ev
     event_id = await world.send(ALICE, room_id)
     await world.ask(BOB, "POST", f"rooms/{room_id}/report/{event_id}", {})
     reports = world.moderation.reports
-    (report,) = await reports.page()
-    assert await reports.handle(report.report_id, CAROL)
-    assert not await reports.handle(report.report_id, CAROL)
-    assert await reports.page() == []
-    (handled,) = await reports.page(handled=True)
+    (report,) = await reports.queue.page()
+    assert await reports.queue.handle(report.report_id, CAROL)
+    assert not await reports.queue.handle(report.report_id, CAROL)
+    assert await reports.queue.page() == []
+    (handled,) = await reports.queue.page(handled=True)
     assert (handled.handled_by, handled.what.event) == (CAROL, None)
-    assert await reports.one(report.report_id) == handled
-    assert await reports.delete(report.report_id)
-    assert await reports.one(report.report_id) is None
-    assert not await reports.delete(report.report_id)
+    assert await reports.queue.one(report.report_id) == handled
+    assert await reports.queue.delete(report.report_id)
+    assert await reports.queue.one(report.report_id) is None
+    assert not await reports.queue.delete(report.report_id)
 
 
 async def test_pages_of_the_queue_follow_one_another(world: ModeratedWorld) -> None:
     for number in range(3):
         await world.ask(ALICE, "POST", f"users/@u{number}:x/report", {"reason": ""})
-    first = await world.moderation.reports.page(limit=2)
-    second = await world.moderation.reports.page(after=first[-1].report_id, limit=2)
+    first = await world.moderation.reports.queue.page(limit=2)
+    second = await world.moderation.reports.queue.page(after=first[-1].report_id, limit=2)
     assert [report.what.user_id for report in (*first, *second)] == ["@u0:x", "@u1:x", "@u2:x"]
-
-
-async def test_reports_are_found_by_what_they_are_of_and_by_age(world: ModeratedWorld) -> None:
-    reports = world.moderation.reports
-    for number, reporter in enumerate((ALICE, BOB, BOB)):
-        await reports.report_user(reporter, UserId(f"@x{number}:there.example"), str(number))
-    await reports.report_room(BOB, RoomId("!room:there.example"), "room")
-
-    async def reasons(**query: Any) -> list[str]:
-        page, total = await reports.newest(ReportQuery(**query))
-        assert total >= len(page)
-        return [report.what.reason for report in page]
-
-    assert await reasons() == ["room", "2", "1", "0"]
-    assert await reasons(oldest_first=True, start=1, limit=2) == ["1", "2"]
-    assert await reasons(kind=Kind.ROOM) == ["room"]
-    assert await reasons(reporter=ALICE) == ["0"]
-    assert await reasons(room_id=RoomId("!room:there.example")) == ["room"]
-    written: list[object] = []
-
-    async def also(tx: object) -> None:
-        written.append(tx)
-
-    assert await reports.handle(1, ALICE, also)
-    assert not await reports.handle(1, ALICE, also)
-    assert await reports.delete(2, also)
-    assert not await reports.delete(2, also)
-    assert len(written) == 2
-    assert await reasons(handled=True) == ["0"]
-    assert await reasons(handled=False) == ["room", "2"]
