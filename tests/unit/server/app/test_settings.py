@@ -1,4 +1,6 @@
 from watchword.base.config import Config
+import pytest
+
 from watchword.protocol.ids import ServerName
 from watchword.server.app import settings
 
@@ -31,6 +33,13 @@ def test_media_takes_the_sizes_of_the_configuration() -> None:
 def test_a_flag_is_shown_only_while_its_feature_is_served() -> None:
     assert "org.matrix.msc4108" in settings.unstable_features(_config())
     assert "org.matrix.msc4108" not in settings.unstable_features(_config(rendezvous__enabled="false"))
+
+
+@pytest.mark.parametrize(
+    "flag", ["org.matrix.e2e_cross_signing", "org.matrix.msc3440.stable", "org.matrix.msc3771", "org.matrix.msc3773"]
+)
+def test_what_clients_ask_for_by_its_old_flag_alone_is_flagged(flag: str) -> None:
+    assert settings.unstable_features(_config())[flag] is True
 
 
 def test_providers_are_named_to_clients_and_their_secrets_to_nobody() -> None:
