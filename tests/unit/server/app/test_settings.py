@@ -1,6 +1,6 @@
-from watchword.base.config import Config
 import pytest
 
+from watchword.base.config import Config
 from watchword.protocol.ids import ServerName
 from watchword.server.app import settings
 
