@@ -488,4 +488,5 @@ removals_shown_max = 100
 removal_events_at_once = 500
 removal_scan_at_once = 20_000
 removal_pause_ms = 60_000
+removals_kept_ms = 90 * 86_400_000
 room_events_measured_max = 2_000

@@ -43,7 +43,9 @@ class RoomRemovals:
     _new: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
-        """Take up what was going on before."""
+        """Take up what was going on before; forget what ended long ago."""
+        async with self.database.write() as tx:
+            await tables.drop_removals(tx, self.clock.now_ms() - limits.removals_kept_ms)
         async with self.database.read() as tx:
             for removal in await tables.open_removals(tx, _OPEN_MAX):
                 self._take_up(removal)

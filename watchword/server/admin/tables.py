@@ -146,6 +146,11 @@ async def removals_of(tx: ReadTx, room_id: RoomId, limit: int) -> list[Removal]:
     return [_removal(row) for row in rows]
 
 
+async def drop_removals(tx: Tx, before_ts: int) -> None:
+    """Forget those that ended before a time."""
+    await tx.execute("DELETE FROM room_removals WHERE ended_ts > 0 AND ended_ts < ?", before_ts)
+
+
 async def open_removals(tx: ReadTx, limit: int) -> Sequence[Removal]:
     """Those that have not ended, the oldest first."""
     rows = await tx.fetch_all(f"SELECT {_REMOVAL} WHERE ended_ts = 0 ORDER BY begun_ts LIMIT ?", limit)

@@ -114,7 +114,9 @@ class Users:
 
     async def set_admin(self, requester: Requester, user_id: UserId, admin: bool, entry: Entry) -> None:
         """Give or take an administrator's right. Nobody takes it from himself, so that one is left. Raises Refusal."""
-        await self.target(requester, user_id, ONESELF_TOO if admin and requester.user_id == user_id else ADMINS_TOO)
+        account = await self.target(requester, user_id, ONESELF_TOO if admin and requester.user_id == user_id else ADMINS_TOO)
+        if admin and account.is_guest:
+            raise BadRequest("M_INVALID_PARAM", "A guest has no account to be an administrator with.")
         entry.add(admin=admin)
         await self.accounts.admin.set_admin(user_id, admin, also=entry)
 

@@ -39,6 +39,11 @@ async def test_the_right_of_an_administrator_is_given_and_taken_but_not_from_one
     ]
 
 
+async def test_a_guest_is_made_no_administrator(world: AdminWorld) -> None:
+    guest = (await world.call(None, "POST", f"{V3}/register", {}, kind="guest"))["user_id"]
+    assert (await world.ask("root", "PUT", f"{USERS}/{guest}/admin", {"admin": True})).errcode == "M_INVALID_PARAM"
+
+
 async def test_a_locked_user_can_do_nothing_but_log_out(world: AdminWorld) -> None:
     await world.call("root", "PUT", f"{USERS}/{ALICE}/locked", {"locked": True})
     answer = await world.ask("alice", "GET", f"{V3}/account/whoami")

@@ -111,6 +111,19 @@ async def test_who_cannot_leave_keeps_the_room_on_the_disk(world: AdminWorld) ->
     assert (await world.get(f"{OURS}/rooms/{quoted(room_id)}"))["joined_local_members"] == 1
 
 
+async def test_what_ended_long_ago_is_forgotten(world: AdminWorld) -> None:
+    removals = world.server.admin.removals
+    async with world.removing():
+        begun = await world.call("root", "POST", _remove("!nowhere:x.y"), {"block": True})
+        await world.until_removed(begun["removal_id"])
+    world.clock.advance(89 * 86_400_000)
+    await removals.start()
+    assert await removals.one(begun["removal_id"]) is not None
+    world.clock.advance(2 * 86_400_000)
+    await removals.start()
+    assert await removals.one(begun["removal_id"]) is None
+
+
 async def test_an_unknown_room_is_not_removed_unless_it_is_to_be_blocked(world: AdminWorld) -> None:
     assert (await world.ask("root", "POST", _remove("!nowhere:x.y"), {})).status == 404
     async with world.removing():
