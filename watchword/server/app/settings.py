@@ -309,6 +309,7 @@ UNSTABLE_FEATURES = {
     "org.matrix.msc4354": True,
     "org.matrix.msc3916.stable": True,
     "com.beeper.msc4169": True,
+    "com.beeper.msc4446": True,
     "org.matrix.msc3874": True,
     "org.matrix.msc3881": True,
     "org.matrix.msc3912": True,

@@ -21,6 +21,7 @@ from watchword.server.rooms.membership import VIA_MAX, Membership
 from watchword.server.rooms.pages import Pages
 from watchword.server.rooms.ports import NO_DELAYS, DelayedSends
 from watchword.server.rooms.posting import Posting
+from watchword.server.rooms.read_markers import ReadMarkers
 from watchword.server.rooms.reader import RoomReader
 from watchword.server.rooms.relations_assembly import Relations
 from watchword.server.rooms.third_party_invites import ThirdPartyInvites
@@ -56,6 +57,11 @@ class RoomDoors:
     def posting(self) -> Posting:
         """Sends state."""
         return Posting(self.writer, self.reader, self.membership, self.directory)
+
+    @property
+    def markers(self) -> ReadMarkers:
+        """Moves read markers."""
+        return ReadMarkers(self.reader, self.reader.bundles.accounts, self.user_data)
 
 
 def reader_of(requester: Requester) -> Reader:

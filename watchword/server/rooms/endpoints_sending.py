@@ -19,6 +19,7 @@ from watchword.server.rooms.doors import RoomDoors, address_of, asked_of, object
 from watchword.server.rooms.ephemeral import READ, READ_PRIVATE, Receipt
 from watchword.server.rooms.mass_redactions import WithRelations
 from watchword.server.rooms.posting import is_own_leave, redaction_of, require_not_suspended
+from watchword.server.rooms.read_markers import FULLY_READ
 
 _INVITES_MAX = 1_000
 _INITIAL_STATE_MAX = 500
@@ -180,9 +181,9 @@ async def set_receipt(request: Request, requester: Requester, doors: RoomDoors) 
     room_id, event_id = room_of(request), request.param("eventId", parse_event_id)
     kind = request.params["receiptType"]
     thread_id = request.field_or_none("thread_id", str)
-    if thread_id == "" or (thread_id is not None and kind == "m.fully_read"):
+    if thread_id == "" or (thread_id is not None and kind == FULLY_READ):
         raise BadRequest("M_INVALID_PARAM", "thread_id is not valid here.")
-    if kind == "m.fully_read":
+    if kind == FULLY_READ:
         await _fully_read(doors, requester, request, event_id)
     elif kind in (READ, READ_PRIVATE):
         await doors.ephemeral.set_receipt(Receipt(room_id, requester.user_id, kind, event_id, thread_id))
@@ -192,21 +193,18 @@ async def set_receipt(request: Request, requester: Requester, doors: RoomDoors) 
 
 
 async def _fully_read(doors: RoomDoors, requester: Requester, request: Request, event_id: EventId) -> None:
-    room_id = room_of(request)
-    if await doors.reader.membership_of(requester.user_id, room_id) is None:
-        raise Forbidden("You are not in this room.")
-    async with doors.reader.database.write() as tx:
-        await doors.user_data.put_account_data(tx, requester.user_id, room_id, "m.fully_read", {"event_id": event_id})
+    may_go_back = any(request.field_or(name, bool, False) for name in ("allow_backward", "com.beeper.allow_backward"))
+    await doors.markers.set(room_of(request), requester.user_id, event_id, may_go_back=may_go_back)
 
 
 async def read_markers(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
     room_id = room_of(request)
-    for kind in ("m.fully_read", READ, READ_PRIVATE):
+    for kind in (FULLY_READ, READ, READ_PRIVATE):
         value = request.field_or_none(kind, str)
         if value is None:
             continue
         event_id = request.field_parsed(kind, parse_event_id)
-        if kind == "m.fully_read":
+        if kind == FULLY_READ:
             await _fully_read(doors, requester, request, event_id)
         else:
             await doors.ephemeral.set_receipt(Receipt(room_id, requester.user_id, kind, event_id, None))
