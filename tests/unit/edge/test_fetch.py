@@ -259,9 +259,9 @@ async def test_a_name_that_changes_its_address_does_not_get_through(fetching: An
             return []
 
     fetcher = fetching(AddressPolicy(), resolver=Rebinding())
-    fetcher._open()
+    session = await fetcher._opened()
     with pytest.raises(OSError, match=r"127\.0\.0\.1"):
-        fetcher._socket((2, 1, 6, "", ("127.0.0.1", 80)))
+        session._socket((2, 1, 6, "", ("127.0.0.1", 80)))
 
 
 async def test_a_name_without_addresses_is_said_to_be_so(fetching: Any) -> None:
