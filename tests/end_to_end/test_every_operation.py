@@ -51,6 +51,7 @@ _NEVER = {
 # Keys that the schema of an answer does not name, each with its reason.
 _STRANGERS_KNOWN = {
     "GET /_matrix/client/v3/sync 200: device_unused_fallback_key_types",  # described in prose, with the fallback keys
+    "GET /_matrix/client/v3/sync 200: org.matrix.msc2732.device_unused_fallback_key_types",  # as older clients read it
     "PUT /_matrix/federation/v2/send_join/{roomId}/{eventId} 200: origin",  # required until v1.3; older servers look for it
     "GET /_matrix/client/versions 200: server",  # proposals/4383, as it was accepted, and as it was tried
     "GET /_matrix/client/versions 200: net.zemos.msc4383.server",

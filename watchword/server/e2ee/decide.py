@@ -39,6 +39,9 @@ def encoded(value: object) -> bytes | None:
 
 # Publishing
 
+# COMPAT(Element classic on iOS, until: nobody uses it).
+_OLD_FALLBACK_KEYS = "org.matrix.msc2732.fallback_keys"
+
 
 def keys_upload(body: Mapping[str, Any], user_id: UserId, device_id: DeviceId) -> KeysUpload | Refused:
     """Check the body of `keys/upload`. Spec: client-server-api#post_matrixclientv3keysupload"""
@@ -46,8 +49,8 @@ def keys_upload(body: Mapping[str, Any], user_id: UserId, device_id: DeviceId) -
     if isinstance(keys, Refused):
         return keys
     lists = []
-    for name in ("one_time_keys", "fallback_keys"):
-        found = published_keys(body.get(name) or {}, name)
+    for name, old_name in (("one_time_keys", "one_time_keys"), ("fallback_keys", _OLD_FALLBACK_KEYS)):
+        found = published_keys(body.get(name) or body.get(old_name) or {}, name)
         if isinstance(found, Refused):
             return found
         lists.append(found)

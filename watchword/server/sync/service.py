@@ -155,7 +155,10 @@ class SyncService:
         if device_id is not None:
             counts, unused = await self.e2ee.key_counts(user_id, device_id)
             parts.append(b'"device_one_time_keys_count":' + orjson.dumps(counts))
-            parts.append(b'"device_unused_fallback_key_types":' + orjson.dumps(list(unused)))
+            # The old name is the only one that Element classic on iOS knows; without it, it has no fallback keys.
+            listed = orjson.dumps(list(unused))
+            parts.append(b'"device_unused_fallback_key_types":' + listed)
+            parts.append(b'"org.matrix.msc2732.device_unused_fallback_key_types":' + listed)
         return b"{" + b",".join(parts) + b"}", news
 
     async def _rooms(

@@ -107,6 +107,12 @@ async def test_the_fallback_key_follows_the_last_one_time_key_and_is_then_used(w
     assert world.log.position == before
 
 
+async def test_a_fallback_key_may_come_under_its_old_name(world: World) -> None:
+    fallback = {"signed_curve25519:FB": one_time_key("fallback")}
+    await world.ask("POST", "keys/upload", {"org.matrix.msc2732.fallback_keys": fallback})
+    assert await claim(world) == fallback
+
+
 async def test_a_new_fallback_key_replaces_the_old_one_and_is_unused(world: World) -> None:
     for name in ("A", "B"):
         await world.ask("POST", "keys/upload", {"fallback_keys": {f"signed_curve25519:{name}": one_time_key(name)}})

@@ -374,6 +374,7 @@ async def test_counts_of_one_time_keys_are_always_there(world: World) -> None:
     for body in (await world.sync(), await world.sync(ALICE, since)):
         assert body["device_one_time_keys_count"] == {"signed_curve25519": 0}
         assert body["device_unused_fallback_key_types"] == []
+        assert body["org.matrix.msc2732.device_unused_fallback_key_types"] == []
 
 
 async def test_a_change_of_the_key_counts_is_news(world: World) -> None:
