@@ -25,6 +25,8 @@ _BEYOND = {
     ("GET", "/_matrix/client/v3/user/{userId}/account_data/m.push_rules"),  # one type of many, which push keeps
     ("DELETE", "/_watchword/client/v1/media/{mediaId}"),  # whoever uploaded a file may delete it
     ("POST", "/_matrix/client/unstable/keys/device_signing/upload"),  # older clients know no other
+    ("POST", "/_matrix/client/v3/keys/upload/{deviceId}"),  # so does Element classic on iOS of these two
+    ("POST", "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}"),
     ("GET", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}"),  # an empty state key may be left out
     ("PUT", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}"),
     ("GET", "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/"),

@@ -51,6 +51,7 @@ _ALIASES = (
     # COMPAT(Element classic on Android and iOS, until: nobody uses it): it calls these by what they were called before they
     # were in the specification, key backup and the signatures of verified devices among them.
     ("/_matrix/client/v3/account/3pid/", (_UNSTABLE + "account/3pid/",)),
+    ("/_matrix/client/v3/refresh", ("/_matrix/client/v1/refresh",)),
     ("/_matrix/client/v3/keys/signatures/", (_UNSTABLE + "keys/signatures/",)),
     ("/_matrix/client/v3/room_keys/", (_UNSTABLE + "room_keys/",)),
     ("/_matrix/client/v3/thirdparty/", (_UNSTABLE + "thirdparty/",)),

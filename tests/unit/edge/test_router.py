@@ -90,6 +90,7 @@ async def test_a_handler_gets_its_parameters_its_requester_and_its_service(a_hou
         ("/_matrix/client/v3/rooms/{roomId}/x", "/_matrix/client/r0/rooms/!a/x"),
         ("/_matrix/client/v3/room_keys/version/{version}", "/_matrix/client/unstable/room_keys/version/1"),
         ("/_matrix/client/v3/keys/signatures/upload", "/_matrix/client/unstable/keys/signatures/upload"),
+        ("/_matrix/client/v3/refresh", "/_matrix/client/v1/refresh"),
         ("/_matrix/client/v3/account/3pid/bind", "/_matrix/client/unstable/account/3pid/bind"),
         ("/_matrix/client/v3/thirdparty/protocols", "/_matrix/client/unstable/thirdparty/protocols"),
         ("/_matrix/client/v3/user/{userId}/openid/x", "/_matrix/client/unstable/user/@a:b/openid/x"),

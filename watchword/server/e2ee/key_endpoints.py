@@ -91,6 +91,17 @@ ROWS: tuple[Endpoint, ...] = (
         body_bytes_max=limits.keys_body_bytes_max,
         guests=True,
     ),
+    # COMPAT(Element classic on iOS, until: nobody uses it): it names its device in the path, which the token says as well.
+    Endpoint(
+        "POST",
+        _KEYS + "upload/{deviceId}",
+        upload_keys,
+        _SPEC + "post_matrixclientv3keysupload",
+        rate=Rate.WRITE,
+        body=Body.JSON,
+        body_bytes_max=limits.keys_body_bytes_max,
+        guests=True,
+    ),
     Endpoint(
         "POST",
         _KEYS + "query",

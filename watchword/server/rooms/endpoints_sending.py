@@ -136,7 +136,8 @@ def _ts(request: Request, requester: Requester) -> int | None:
 
 async def redact(request: Request, requester: Requester, doors: RoomDoors) -> Reply:
     room_id, target = room_of(request), request.param("eventId", parse_event_id)
-    transaction = transaction_of(requester, f"redact/{room_id}/{target}", request.params["txnId"])
+    txn_id = request.params.get("txnId")
+    transaction = None if txn_id is None else transaction_of(requester, f"redact/{room_id}/{target}", txn_id)
     content = {key: request.json[key] for key in ("reason",) if isinstance(request.json.get(key), str)}
     rel_types = _rel_types(request)
     await doors.posting.require_may_redact(requester, target)
@@ -243,6 +244,15 @@ ENDPOINTS = (
     Endpoint(
         "PUT",
         _ROOM + "/redact/{eventId}/{txnId}",
+        redact,
+        "client-server-api#put_matrixclientv3roomsroomidredacteventidtxnid",
+        rate=Rate.MESSAGE,
+        body=Body.OPTIONAL_JSON,
+    ),
+    # COMPAT(Element classic on iOS, until: nobody uses it): a redaction that may happen twice if its answer is lost.
+    Endpoint(
+        "POST",
+        _ROOM + "/redact/{eventId}",
         redact,
         "client-server-api#put_matrixclientv3roomsroomidredacteventidtxnid",
         rate=Rate.MESSAGE,

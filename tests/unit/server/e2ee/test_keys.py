@@ -107,6 +107,11 @@ async def test_the_fallback_key_follows_the_last_one_time_key_and_is_then_used(w
     assert world.log.position == before
 
 
+async def test_keys_may_be_published_with_the_device_in_the_path(world: World) -> None:
+    await world.ask("POST", "keys/upload/PHONE", {"one_time_keys": keys(1)})
+    assert await claim(world) == keys(1)
+
+
 async def test_a_fallback_key_may_come_under_its_old_name(world: World) -> None:
     fallback = {"signed_curve25519:FB": one_time_key("fallback")}
     await world.ask("POST", "keys/upload", {"org.matrix.msc2732.fallback_keys": fallback})

@@ -462,6 +462,17 @@ async def test_strangers_do_not_type(world: World) -> None:
     assert status == 403
 
 
+# As older clients say it
+
+
+async def test_a_redaction_may_come_without_a_transaction(world: World) -> None:
+    room_id = await world.room()
+    event_id: EventId = await world.say(ALICE, room_id)
+    answer = await world.ask(ALICE, "POST", f"rooms/{room_id}/redact/{event_id}", {"reason": "spam"})
+    redacted = await event(world, room_id, event_id)
+    assert redacted["unsigned"]["redacted_because"]["event_id"] == answer["event_id"]
+
+
 # Suspended
 
 
