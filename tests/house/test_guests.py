@@ -48,6 +48,7 @@ _BESIDES = {
     ("GET", f"{_ROOM}/state/{{}}/"),
     ("PUT", f"{_ROOM}/state/{{}}"),
     ("PUT", f"{_ROOM}/state/{{}}/"),
+    ("POST", f"{_V3}/keys/upload/{{}}"),
     ("POST", f"{_V3}/join/{{}}"),  # clients know no other way to join
     ("POST", "/_matrix/client/v4/sync"),  # another form of /sync
     ("POST", "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"),
