@@ -66,7 +66,7 @@ async def test_preflight_is_answered_without_the_router() -> None:
     router: Any = None
     await AsgiApp(router)(scope("OPTIONS"), transport.receive, transport.send)
     assert transport.sent[0]["status"] == 204
-    assert transport.headers[b"access-control-allow-headers"] .startswith(b"X-Requested-With, Content-Type, Authorization")
+    assert transport.headers[b"access-control-allow-headers"].startswith(b"X-Requested-With, Content-Type, Authorization")
 
 
 async def test_a_reply_may_say_its_own_length_and_origin() -> None:

@@ -146,7 +146,7 @@ class PushWorld(World):
     async def sees_no_pushers(self, user_id: UserId) -> None:
         """Wait until a user's pushers are gone."""
         async with asyncio.timeout(5):
-            while await self.push.pushers.of(user_id):
+            while await self.push.pushers.of(user_id):  # noqa: ASYNC110 (nothing tells of it)
                 await asyncio.sleep(0.001)
 
     async def later(self, milliseconds: int) -> None:

@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from tests.unit.server.rooms.stacks import Network, Stack
 from tests.unit.server.rooms.world import ALICE, BOB, CAROL, DAVE, World, bodies, open_world
 
