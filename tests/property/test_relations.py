@@ -71,9 +71,12 @@ class Model:
             return self.joined or event.place < self.left
         return event.seen
 
+    def ignored_by(self, user_id: UserId) -> set[UserId]:
+        return self.ignored if user_id == BOB else set()
+
     def children(self, user_id: UserId, parent: str, rel_type: str) -> list[Event]:
         """Children of one type that count for a reader, oldest first."""
-        ignored = self.ignored if user_id == BOB else set()
+        ignored = self.ignored_by(user_id)
         return [
             event
             for event in self.events
@@ -186,7 +189,7 @@ async def check(world: World, model: Model, user_id: UserId) -> None:
     page = await world.messages(user_id, room_id, limit=1_000)
     shown = [event for event in page["chunk"] if event["event_id"] in by_id]
     assert [event["event_id"] for event in reversed(shown)] == [
-        event.event_id for event in model.events if model.sees(user_id, event)
+        event.event_id for event in model.events if model.sees(user_id, event) and event.sender not in model.ignored_by(user_id)
     ]
     for event in shown:
         told = simplified(event["unsigned"].get("m.relations", {}))

@@ -48,6 +48,9 @@ class Model:
     events: list[Seen] = field(default_factory=list)
 
     def happened(self, event_id: str, address: tuple[str, str] | None, **changed: str) -> None:
+        if any(event.event_id == event_id for event in self.events):
+            # It was so already, and nothing happened.
+            return
         before = (self.visibility, self.membership)
         self.visibility = changed.get("visibility", self.visibility)
         self.membership = changed.get("membership", self.membership)
