@@ -55,5 +55,6 @@ def cut(width: int, height: int, size: Size) -> Cut | None:
     if not size.crop:
         return Cut((0, 0, width, height), max(size.width, round(width * factor)), max(size.height, round(height * factor)))
     wide, high = size.width / factor, size.height / factor
-    left, top = (width - wide) / 2, (height - high) / 2
-    return Cut((left, top, left + wide, top + high), size.width, size.height)
+    # Division leaves crumbs: a box must not reach a hair's breadth beyond the picture.
+    left, top = max(0.0, (width - wide) / 2), max(0.0, (height - high) / 2)
+    return Cut((left, top, min(left + wide, width), min(top + high, height)), size.width, size.height)
