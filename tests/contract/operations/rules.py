@@ -91,6 +91,7 @@ def _read(document: str, text: str) -> Iterator[Rule]:
         yield Rule(document, number, match["method"], target, body, dict(zip(roles, cells, strict=True)))
 
 
+@cache
 def served_names() -> frozenset[tuple[str, str]]:
     """Method and path (parameters blanked) of everything that this server serves."""
     return frozenset((row.method, blanked(row.path)) for _, row in served())
