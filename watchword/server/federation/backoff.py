@@ -4,7 +4,9 @@ The wait doubles with each failure, with some chance in it, so that many servers
 return together. A request from a server shows that it is alive and ends its wait.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from watchword.base import limits
@@ -39,6 +41,7 @@ class Backoff:
         self._failing: dict[ServerName, DestinationRow] = {}
         self._woken_ts: dict[ServerName, int] = {}
         self._listeners: list[Callable[[ServerName], None]] = []
+        self._speaking: Counter[ServerName] = Counter()
 
     def listen(self, listener: Callable[[ServerName], None]) -> None:
         """Call listener with every server that may be tried again."""
@@ -65,10 +68,24 @@ class Backoff:
         row = self._failing.get(server_name)
         return 0 if row is None else max(0, row.retry_after_ts - self._clock.now_ms())
 
+    @contextmanager
+    def speaking(self, server_name: ServerName) -> Iterator[None]:
+        """While this server waits for our answer it may be asked, whatever it was like before.
+
+        What it hands over may need what only it can tell; without that it would be refused, and never be sent again.
+        """
+        self._speaking[server_name] += 1
+        try:
+            yield
+        finally:
+            self._speaking[server_name] -= 1
+            if not self._speaking[server_name]:
+                del self._speaking[server_name]
+
     def begin(self, server_name: ServerName, *, patient: bool = True) -> Attempt:
         """Note the begin of a call. Raises PeerError if the server is to be left alone, unless patient is false."""
         wait_ms = self.wait_ms(server_name)
-        if wait_ms and patient:
+        if wait_ms and patient and server_name not in self._speaking:
             raise PeerError(server_name, "it did not answer lately and is left alone", retry_after_ms=wait_ms)
         return Attempt(server_name, self.failures(server_name))
 

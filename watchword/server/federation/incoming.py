@@ -15,6 +15,7 @@ import orjson
 from watchword.base import limits
 from watchword.base.errors import BadRequest, LimitExceeded
 from watchword.protocol.ids import ServerName
+from watchword.server.federation.backoff import Backoff
 from watchword.server.federation.incoming_edus import IncomingEdus
 from watchword.server.federation.ports import Receiver
 
@@ -35,8 +36,9 @@ class _Origin:
 class TransactionReceiver:
     """Receives the transactions of all servers."""
 
-    def __init__(self, receiver: Receiver, edus: IncomingEdus) -> None:
+    def __init__(self, receiver: Receiver, edus: IncomingEdus, backoff: Backoff) -> None:
         self._receiver = receiver
+        self._backoff = backoff
         self._edus = edus
         self._origins: dict[ServerName, _Origin] = {}
         self._answers: dict[tuple[ServerName, str], bytes] = {}
@@ -66,7 +68,8 @@ class TransactionReceiver:
     async def _process(self, origin: ServerName, pdus: Sequence[dict[str, Any]], edus: Sequence[object]) -> bytes:
         results: Mapping[str, str | None] = {}
         if pdus:
-            results = await self._receiver.receive_pdus(origin, pdus)
+            with self._backoff.speaking(origin):
+                results = await self._receiver.receive_pdus(origin, pdus)
         for edu in edus:
             await self._edus.receive(origin, edu)
         return orjson.dumps({"pdus": {event_id: _result(error) for event_id, error in results.items()}})

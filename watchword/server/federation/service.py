@@ -141,7 +141,7 @@ class FederationIn:
             clock=clock,
             own_keys=out.own_keys,
             notary=KeyNotary(database, out.keys, out.own_keys, settings, clock),
-            transactions=TransactionReceiver(fittings.receiver, edus),
+            transactions=TransactionReceiver(fittings.receiver, edus, out.backoff),
             rooms=fittings.rooms,
             profiles=fittings.profiles,
             openid=fittings.openid,

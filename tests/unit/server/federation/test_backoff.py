@@ -108,3 +108,13 @@ async def test_an_administrator_sees_who_does_not_answer_and_ends_the_wait(backo
     assert (found.failures, found.last_success_ts) == (0, clock.now_ms())
     found_alone = await backoff.destination(B)
     assert found_alone == found
+
+
+async def test_a_server_that_waits_for_our_answer_may_be_asked(backoff: Backoff) -> None:
+    await backoff.failed(backoff.begin(B))
+    with backoff.speaking(B):
+        with backoff.speaking(B):
+            backoff.begin(B)
+        backoff.begin(B)
+    with pytest.raises(PeerError):
+        backoff.begin(B)

@@ -62,7 +62,7 @@ class Slow:
 
 async def test_one_origin_has_one_transaction_at_a_time_and_a_short_queue(two: tuple[Stack, Stack]) -> None:
     slow = Slow()
-    receiver = TransactionReceiver(slow, two[0].inn.doors.transactions._edus)
+    receiver = TransactionReceiver(slow, two[0].inn.doors.transactions._edus, two[0].out.backoff)
     waiting = [asyncio.ensure_future(receiver.receive(B, str(n), pdus("$1"))) for n in range(9)]
     other = asyncio.ensure_future(receiver.receive(A, "x", pdus("$1")))
     await asyncio.sleep(0.01)
