@@ -1,21 +1,21 @@
 """What handlers give back: status, bytes, headers. Encoding happens here, once."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
+import msgspec
 import orjson
 
 JSON_HEADERS: Mapping[str, str] = {"content-type": "application/json"}
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A whole reply. Header names are lower-case."""
 
     status: int
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=lambda: JSON_HEADERS)
+    headers: Mapping[str, str] = msgspec.field(default_factory=lambda: JSON_HEADERS)
 
     EMPTY: ClassVar["Reply"]
 

@@ -13,8 +13,9 @@ Spec: client-server-api#api-standards, server-server-api#unsupported-endpoints
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from watchword.base import limits
 from watchword.base.entropy import Entropy
@@ -75,8 +76,7 @@ class ClientGone(Exception):
     """The client went away in the middle of its body; nobody is there to be answered."""
 
 
-@dataclass(slots=True)
-class Incoming:
+class Incoming(msgspec.Struct):
     """A request as the transport sees it.
 
     raw_path, query_string: as sent. headers: lower-case names, in order. doors: what the listener it came by serves.

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from watchword.base.errors import BadRequest
 from watchword.protocol.default_push_rules import DEFAULTS, Predefined
 from watchword.protocol.ids import DeviceId, EventId, RoomId, UserId
@@ -37,8 +39,7 @@ class PushSettings:
     digests: DigestSettings | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(msgspec.Struct, frozen=True):
     """How many events of the main timeline notify, and how many of them loudly.
 
     threads: root → the same two of a thread.
@@ -46,7 +47,7 @@ class Unread:
 
     notifications: int = 0
     highlights: int = 0
-    threads: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    threads: Mapping[str, tuple[int, int]] = {}
 
     @property
     def is_nothing(self) -> bool:

@@ -13,9 +13,9 @@ Spec: client-server-api#receiving-notifications
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import cachebox
+import msgspec
 
 from watchword.base import limits
 from watchword.protocol import event_types
@@ -55,8 +55,7 @@ class _User:
         self.tallies: dict[RoomId, Tally] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class _Gathered:
+class _Gathered(msgspec.Struct, frozen=True):
     """What counting needs. tally: a new one, or the one that goes on. redacted: events that it counts no more."""
 
     tally: Tally

@@ -5,9 +5,9 @@ after the event was written, and is the same for all.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import cachebox
+import msgspec
 
 from watchword.base import limits
 from watchword.protocol import event_types
@@ -24,8 +24,7 @@ from watchword.server.rooms.stored import StoredEvent
 _HOPS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(msgspec.Struct, frozen=True):
     """Somebody whose rules are asked about events, with what they want to know of him.
 
     threads: None if he takes no part in subscriptions. hidden: related events that he may not see.

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.protocol.sticky import Sticky
 
@@ -11,8 +13,7 @@ DELAYED = "delayed_event"
 """The endpoint in the transactions of events that were kept until their time; their transaction ID is the `delay_id`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     """Identifies a client's request, so that repeating it does not repeat the event.
 
     Scope is the device and the endpoint. Spec: client-server-api#transaction-identifiers

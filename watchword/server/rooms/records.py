@@ -6,6 +6,8 @@ A live event logged at position P stands at the ordering P * 2^24; history fetch
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from watchword.protocol.ids import EventId, RoomId, UserId
 from watchword.storage import Position
 
@@ -82,8 +84,7 @@ class MembershipRow:
     by_server: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(msgspec.Struct, frozen=True):
     """What is to be stored of one event."""
 
     event_id: EventId

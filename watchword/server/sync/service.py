@@ -11,6 +11,7 @@ Spec: client-server-api#get_matrixclientv3sync
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import orjson
 
 from watchword.base import limits
@@ -41,8 +42,7 @@ _PRESENCE_MAX = 1_000
 _PUSH_RULES = "m.push_rules"
 
 
-@dataclass(frozen=True, slots=True)
-class SyncRequest:
+class SyncRequest(msgspec.Struct, frozen=True):
     """What a client asks. since: None for an initial sync. messages_since: where its to-device messages begin, if not there."""
 
     requester: Requester
@@ -88,7 +88,7 @@ class SyncService:
         user_id = request.requester.user_id
         if request.since is not None and request.since > self.log.position:
             # A token from before a restore, or from nowhere: begin at what there is. It acknowledges nothing.
-            request = replace(request, since=self.log.position, messages_since=Position(0))
+            request = msgspec.structs.replace(request, since=self.log.position, messages_since=Position(0))
         await self.presence.seen(user_id, request.set_presence)
         if request.since is not None and request.messages_since is None and request.requester.device_id is not None:
             await self.e2ee.delete_to_device(user_id, request.requester.device_id, request.since)
@@ -362,7 +362,7 @@ class SyncService:
 
     async def _room_data(self, request: SyncRequest, window: Window, room_id: RoomId) -> list[bytes]:
         """All account data of a room, for a client that sees the room for the first time."""
-        _, by_room = await self._account_data(replace(request, since=None), window)
+        _, by_room = await self._account_data(msgspec.structs.replace(request, since=None), window)
         return by_room.get(room_id, [])
 
     async def _presence(self, request: SyncRequest, window: Window) -> list[bytes]:

@@ -50,7 +50,7 @@ class RoomSpan(msgspec.Struct, frozen=True):
     @property
     def ignores_somebody(self) -> bool:
         """Whether somebody ignored ever had a membership in the room."""
-        return any(user_id in self.room.members.membership for user_id in self.ignored)
+        return bool(self.ignored) and any(user_id in self.room.members.membership for user_id in self.ignored)
 
 
 @dataclass(frozen=True, slots=True)

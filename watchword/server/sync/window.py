@@ -5,7 +5,8 @@ ring, everything the user has is a candidate and the indexes say the rest.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from watchword.protocol.ids import DeviceId, RoomId, UserId
 from watchword.server.changes import (
@@ -28,8 +29,7 @@ from watchword.storage import Log, Position
 RING_SCAN_MAX = 4_096
 
 
-@dataclass(slots=True)
-class Window:
+class Window(msgspec.Struct):
     """A span of positions and what in it concerns a user. everything: the ring does not reach back; look at all rooms.
 
     read: where the user himself read on; part of receipts.
@@ -38,11 +38,11 @@ class Window:
     after: Position
     until: Position
     everything: bool = False
-    rooms: set[RoomId] = field(default_factory=set)
-    typing: set[RoomId] = field(default_factory=set)
-    receipts: set[RoomId] = field(default_factory=set)
-    read: set[RoomId] = field(default_factory=set)
-    presence: set[UserId] = field(default_factory=set)
+    rooms: set[RoomId] = msgspec.field(default_factory=set)
+    typing: set[RoomId] = msgspec.field(default_factory=set)
+    receipts: set[RoomId] = msgspec.field(default_factory=set)
+    read: set[RoomId] = msgspec.field(default_factory=set)
+    presence: set[UserId] = msgspec.field(default_factory=set)
     account_data: bool = False
     device_lists: bool = False
     key_counts: bool = False
