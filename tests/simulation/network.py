@@ -5,6 +5,7 @@ impatient proxy, say) arrives later than the first, and so out of order.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -86,6 +87,8 @@ class Network:
     weather: Weather = field(default_factory=Weather)
     addresses: dict[str, Address] = field(default_factory=dict)
     severed: set[frozenset[str]] = field(default_factory=set)
+    refused: dict[str, set[str]] = field(default_factory=dict)
+    """Server → events that it gave back with an error, though it took the transaction: nobody sends them again."""
     _under_way: dict[Letter, Life | None] = field(default_factory=dict)
 
     def under_way(self) -> list[str]:
@@ -123,6 +126,9 @@ class Network:
             self.clock.call_later(echo_ms, lambda: self._echo(destination, letter))
         answer = await self._within(self.hand_over(destination, letter), deadline_ms)
         self.trace(f"{origin}>{destination} {letter.method} {letter.uri} {answer.status}")
+        if letter.uri.startswith("/_matrix/federation/v1/send/") and answer.status == 200:
+            results = json.loads(answer.body)["pdus"]
+            self.refused.setdefault(destination, set()).update(each for each in results if "error" in results[each])
         await self.clock.sleep(min(back_ms, max(1, deadline_ms - self.clock.monotonic_ms())))
         if answer_lost or self._is_severed(origin, destination):
             await self.clock.sleep(deadline_ms - self.clock.monotonic_ms())

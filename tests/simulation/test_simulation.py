@@ -21,7 +21,7 @@ FAILED_SEEDS = {
     112: "A rejoin through a server that had missed the leave of another of our users undid it.",
     114: "What was said before a join came as news, and was soft-failed for who is in the room now.",
     356: "Who waited for the pen while a commit failed built on an event that was lost with it.",
-    604: "A server that was banned while it was down could not learn what stood beside its join, and kept the room.",
+    604: "A server that was banned while it was down could not learn what stood beside its join.",
 }
 
 
